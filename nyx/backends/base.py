@@ -1,0 +1,59 @@
+"""What every backend does: keep the persistent tensors, and run Programs over them.
+
+The interface is narrow and message-shaped (names of tensors and Programs go in, arrays come out), so that a backend may
+live in another process. A backend knows Steps and storage and no operation by name.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+
+from nyx.program import Program
+from nyx.tensor import Tensor
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """Bytes: of persistent tensors by role, and of the largest Program's temporaries."""
+
+    persistent: dict[str, int]
+    temporary: int
+
+    @property
+    def total(self) -> int:
+        return sum(self.persistent.values()) + self.temporary
+
+
+class Backend(ABC):
+    """Runs Programs on one device. Tensors are known by identity; persistent ones are allocated at their first use, zeroed."""
+
+    description: str = ""
+
+    @abstractmethod
+    def prepare(self, program: Program) -> None:
+        """Makes everything a Program needs, so that `run` costs no set-up. Safe to call twice."""
+
+    @abstractmethod
+    def run(self, program: Program) -> None:
+        """Runs a Program once. May return before the device is done; `read` and `write` wait as far as they must."""
+
+    @abstractmethod
+    def write(self, tensor: Tensor, values: np.ndarray) -> None:
+        """Copies values (same shape) into a persistent tensor or a view of one."""
+
+    @abstractmethod
+    def read(self, tensor: Tensor) -> np.ndarray:
+        """A copy of a persistent tensor or of a view of one, in the tensor's shape."""
+
+    @abstractmethod
+    def memory(self) -> MemoryUse:
+        """What is allocated now."""
+
+    def synchronize(self) -> None:
+        """Waits until everything that was run is done."""
+
+    def close(self) -> None:
+        """Frees the device. The backend is of no more use then."""

@@ -1,0 +1,255 @@
+"""The Vulkan backend: places tensors, records each Program once, and replays it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+
+from nyx import ops
+from nyx.backends.base import Backend, MemoryUse
+from nyx.backends.vulkan.memory import Placement, place
+from nyx.backends.vulkan.pipelines import Kernels, access
+from nyx.backends.vulkan.recorder import Dispatch, barriers, dispatches
+from nyx.errors import DeviceError, ProgramError
+from nyx.ops import Launch, Traits
+from nyx.program import Program, Step
+from nyx.tensor import Dtype, Role, Tensor
+
+SMALL = 2**16  # elements; persistent tensors up to this size share a buffer by role
+STAGING = 2**20  # elements of the host-visible buffer that uploads and downloads go through
+DUMMY: Hashable = "dummy"  # what is bound for an absent optional tensor
+NUMPY: dict[Dtype, type] = {"f32": np.float32, "i32": np.int32, "u32": np.uint32}
+
+
+def traits_of(info: dict[str, Any]) -> Traits:
+    """What launches choose by, from a device's description in `nyx._core.devices()`."""
+    limits = info["limits"]
+    return Traits(
+        software=info["type"] == "cpu",
+        subgroup=info["subgroup"]["size"],
+        max_invocations=limits["max_invocations"],
+        shared_bytes=limits["shared_bytes"],
+        max_groups=min(65535, *limits["max_groups"][:2]),
+    )
+
+
+class VulkanBackend(Backend):
+    """One Vulkan device, by its number in `nyx._core.devices()`.
+
+    timeout: seconds after which a submission counts as lost. drop_barrier: leaves out the barrier before that dispatch of
+    every recording; the proof of the validation gate uses it.
+    """
+
+    def __init__(self, index: int, *, timeout: float = 60.0, drop_barrier: int | None = None) -> None:
+        from nyx import _core
+
+        self._device = _core.Device(index)
+        info = self._device.info
+        self.description = f"{info['name']} ({info['driver']})"
+        self.traits = traits_of(info)
+        self._timeout, self._drop, self._audit = timeout, drop_barrier, os.environ.get("NYX_SYNC_AUDIT") == "1"
+        self._kernels = Kernels(self._device)
+        self._buffers: dict[Hashable, Any] = {DUMMY: self._device.buffer(64, "device")}
+        self._places: dict[Tensor, tuple[Hashable, int]] = {}  # persistent roots: buffer, first element
+        self._plans: dict[Program, tuple[list[Launch], Placement]] = {}
+        self._recordings: dict[Program, list[Any]] = {}
+        self._numbers = itertools.count()
+        self._in_flight: list[Any] = []
+        staging = Tensor("staging", (STAGING,), "u32", "input")
+        self._allocate([staging])
+        self._staging = staging
+        self._self_test()
+
+    def _self_test(self) -> None:
+        """Upload, a shader, read back, compare: a driver that fails this is not trained on."""
+        probe = Tensor("self_test", (257,), "u32", "state")
+        values = np.arange(257, dtype=np.uint32) * np.uint32(2654435761)
+        self.write(probe, values)
+        if not np.array_equal(self.read(probe), values):
+            raise DeviceError(f"{self.description} returns wrong values in a round trip: use --device cpu, or another driver")
+
+    # Programs
+
+    def prepare(self, program: Program) -> None:
+        if program in self._plans:
+            return
+        self._allocate([root for root in program.persistent() if root not in self._places])
+        launches = [step.op.launch(step, self.traits) for step in program.steps]
+        placement = place(program, launches)
+        self._plans[program] = (launches, placement)
+        grown = {key for key, size in placement.sizes.items() if size > self._words(("temp", *key))}
+        if grown:
+            self._grow({("temp", *key): placement.sizes[key] for key in grown})
+
+    def _words(self, key: Hashable) -> int:
+        return self._buffers[key].words if key in self._buffers else 0
+
+    def _grow(self, sizes: dict[Hashable, int]) -> None:
+        """Temporaries outlive no run, so a buffer too small is replaced; recordings bound to it are made again."""
+        self.synchronize()
+        replaced = {key for key in sizes if key in self._buffers}
+        for program in [p for p, r in self._recordings.items() if r and replaced & self._keys_of(p)]:
+            del self._recordings[program]
+        self._kernels.forget(replaced)
+        for key in replaced:
+            del self._buffers[key]
+        for key, words in sizes.items():
+            self._buffers[key] = self._device.buffer(words, "device")
+
+    def _keys_of(self, program: Program) -> set[Hashable]:
+        return {("temp", *key) for key in self._plans[program][1].sizes}
+
+    def dispatches(self, program: Program) -> list[Dispatch]:
+        """The dispatches of a Program, in order."""
+        self.prepare(program)
+        launches, placement = self._plans[program]
+        found: list[Dispatch] = []
+        for i, (step, launch) in enumerate(zip(program.steps, launches, strict=True)):
+            found += dispatches(i, step, launch, lambda name, i=i, s=step: self._locate(i, s, name, placement), access)
+        return found
+
+    def _locate(self, i: int, step: Step, name: str, placement: Placement) -> tuple[Hashable, int, int]:
+        if name in step.op.spec.scratch:
+            where = placement.scratch[i, name]
+            return (("temp", *where.buffer), where.offset, 0)
+        tensor = step.binding(name)
+        if tensor is None:
+            return (DUMMY, 0, 0)
+        root = tensor.root
+        if root in self._places:
+            key, at = self._places[root]
+        else:
+            where = placement.tensors[root]
+            key, at = ("temp", *where.buffer), where.offset
+        return (key, at + tensor.offset, tensor.row_stride)
+
+    def _record(self, found: list[Dispatch]) -> list[Any]:
+        """One recording; under NYX_SYNC_AUDIT=1 one for each dispatch, which lets the validation layer see more."""
+        before = [b for n, b in enumerate(barriers(found)) if n != self._drop]
+        recordings = [self._device.recording()]
+        for n, dispatch in enumerate(found):
+            if self._audit and n:
+                recordings.append(self._device.recording())
+            if n in before:
+                recordings[-1].barrier()
+            kernel = self._kernels.get(dispatch, [self._buffers[key] for key in dispatch.buffers])
+            recordings[-1].dispatch(kernel, dispatch.groups, dispatch.push)
+        for recording in recordings:
+            recording.finish()
+        return recordings
+
+    def run(self, program: Program) -> None:
+        if program not in self._recordings:
+            self._recordings[program] = self._record(self.dispatches(program))
+        self._submit(self._recordings[program])
+
+    def _submit(self, recordings: list[Any]) -> None:
+        if any(r in self._in_flight for r in recordings):
+            self.synchronize()
+        for recording in recordings:
+            recording.submit()
+            self._in_flight.append(recording)
+
+    def synchronize(self) -> None:
+        while self._in_flight:
+            self._in_flight[0].wait(self._timeout)
+            self._in_flight.pop(0)
+
+    # Tensors
+
+    def _allocate(self, roots: list[Tensor]) -> None:
+        """Large tensors get a buffer each, small ones of one role share one. All start as zeros."""
+        shared: dict[Role, list[Tensor]] = {}
+        for root in roots:
+            if root.size <= SMALL:
+                shared.setdefault(root.role, []).append(root)
+            else:
+                self._new([root])
+        for together in shared.values():
+            self._new(together)
+
+    def _new(self, roots: list[Tensor]) -> None:
+        key, at = next(self._numbers), 0
+        for root in roots:
+            self._places[root] = (key, at)
+            at += -(-root.size // 64) * 64
+        host = roots[0].role == "input"
+        self._buffers[key] = self._device.buffer(at, "host" if host else "device")
+        if host:
+            self._buffers[key].write(0, np.zeros(at, np.uint32))
+        else:
+            whole = Tensor("zeros", (at,), "u32", roots[0].role)
+            self._places[whole] = (key, 0)
+            self.write(whole, np.zeros(at, np.uint32))
+            del self._places[whole]
+
+    def write(self, tensor: Tensor, values: np.ndarray) -> None:
+        key, at = self._persistent(tensor)
+        words = np.ascontiguousarray(values, NUMPY[tensor.dtype]).reshape(-1).view(np.uint32)
+        if words.size != tensor.size:
+            raise ProgramError(f"[write] {tensor!r} takes {tensor.size} values, got {words.size}")
+        self.synchronize()
+        if tensor.root.role == "input":
+            self._buffers[key].write(at, words)
+            return
+        for start in range(0, words.size, STAGING):
+            part = words[start : start + STAGING]
+            self._staging_buffer().write(0, part)
+            self._copy(self._staging.flat(0, part.shape), (key, at + start), tensor.root, upload=True)
+            self.synchronize()
+
+    def read(self, tensor: Tensor) -> np.ndarray:
+        key, at = self._persistent(tensor)
+        words = np.empty(tensor.size, np.uint32)
+        self.synchronize()
+        if tensor.root.role == "input":
+            self._buffers[key].read(at, words)
+        else:
+            for start in range(0, words.size, STAGING):
+                part = words[start : start + STAGING]
+                self._copy(self._staging.flat(0, part.shape), (key, at + start), tensor.root, upload=False)
+                self.synchronize()
+                self._staging_buffer().read(0, part)
+        return words.view(NUMPY[tensor.dtype]).reshape(tensor.shape)
+
+    def _persistent(self, tensor: Tensor) -> tuple[Hashable, int]:
+        if not tensor.persistent or not tensor.contiguous:
+            raise ProgramError(f"[transfer] {tensor!r} must be persistent and contiguous")
+        if tensor.root not in self._places:
+            self._allocate([tensor.root])
+        key, at = self._places[tensor.root]
+        return key, at + tensor.offset
+
+    def _staging_buffer(self) -> Any:
+        return self._buffers[self._places[self._staging][0]]
+
+    def _copy(self, staging: Tensor, place: tuple[Hashable, int], root: Tensor, *, upload: bool) -> None:
+        """One dispatch of the copy operation between the staging buffer and a place on the device."""
+        device = Tensor("device", staging.shape, "u32", root.role)
+        source, target = (staging, device) if upload else (device, staging)
+        step = Step(ops.get("copy"), (source,), (), (target,), {})
+        staged = (self._places[self._staging][0], 0, 0)
+
+        def locate(name: str) -> tuple[Hashable, int, int]:
+            key, at, _ = staged if step.binding(name) is staging else (*place, 0)
+            return (key, at, staging.size)
+
+        self._submit(self._record(dispatches(0, step, step.op.launch(step, self.traits), locate, access)))
+
+    def memory(self) -> MemoryUse:
+        persistent: dict[str, int] = {}
+        for root, (key, _) in self._places.items():
+            persistent[root.role] = persistent.get(root.role, 0) + root.size * 4
+        temporary = sum(b.words * 4 for key, b in self._buffers.items() if isinstance(key, tuple))
+        return MemoryUse(persistent, temporary)
+
+    def close(self) -> None:
+        self.synchronize()
+        self._recordings.clear()
+        self._plans.clear()
+        self._kernels = Kernels(self._device)
+        self._buffers.clear()
