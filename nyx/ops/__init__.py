@@ -9,6 +9,7 @@ import importlib
 import inspect
 import pkgutil
 import struct
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -157,8 +158,19 @@ def names() -> list[str]:
 def get(name: str) -> Operation:
     """The operation of that name."""
     if name not in _operations:
-        _operations[name] = Operation(name, importlib.import_module(f"{__name__}.{name}"))
+        module = importlib.import_module(f"{__name__}.{name}")
+        _operations.setdefault(name, Operation(name, module))
     return _operations[name]
+
+
+class _Package(ModuleType):
+    """Importing nyx/ops/NAME.py makes Python set ops.NAME to the module: the operation takes that place."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, get(name) if isinstance(value, ModuleType) and hasattr(value, "SPEC") else value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Operation:

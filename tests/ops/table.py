@@ -33,12 +33,13 @@ class Case:
 
 @dataclass(frozen=True)
 class Draw:
-    """What a generator works with. scale: the size of the values asked for."""
+    """What a generator works with. scale: the size of the values asked for; drawn: the tensors before this one."""
 
     rng: np.random.Generator
     shape: Shape
     case: Case
     scale: float
+    drawn: dict[str, np.ndarray]
 
     def normal(self) -> np.ndarray:
         return self.rng.standard_normal(self.shape) * self.scale
