@@ -1,8 +1,7 @@
-"""What all tests share: where the table of operations is found, and the Vulkan device, or the reason why there is none."""
+"""What all tests share: where the table of operations is found, and the Vulkan device or the reason why there is none."""
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 

@@ -74,7 +74,7 @@ class Traits:
 
 @dataclass(frozen=True)
 class Pass:
-    """One dispatch. variant: which build of the shader (docs/add-an-operation.md). push: the operation's own constants."""
+    """One dispatch. variant: which build of the shader, see docs/add-an-operation.md. push: the own constants."""
 
     groups: tuple[int, int, int]
     push: dict[str, int | float] = field(default_factory=dict)

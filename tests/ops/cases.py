@@ -1,4 +1,4 @@
-"""The one table of operations under test: per operation its cases, its data where not standard normal, and its bound."""
+"""The one table of operations under test: for each its cases, its data where not standard normal, and its bound."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the table to single proofs: unfolds rows, draws their data, builds the Program of one call, and compares tensors."""
+"""From the table to single proofs: unfolds rows, draws data, builds the Program of one call, compares tensors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from table import Bound, Case, Draw, Row
 from nyx import ops
 from nyx.ops import Launch, Operation, Traits
 from nyx.program import Program, Step
-from nyx.tensor import Dtype, Tensor
+from nyx.tensor import Dtype, Role, Tensor
 
 DTYPES: dict[str, Dtype] = {"float64": "f32", "float32": "f32", "int32": "i32", "uint32": "u32"}
 # How strided bindings lie in a wider tensor: as the tensor itself, or as columns of one at odd or at vec4 places.
@@ -121,7 +121,8 @@ def build(proof: Proof) -> Call:
     leaves: dict[str, Tensor] = {}
     for name, array in arrays.items():
         tracked = name in wanted and name not in proof.case.fixed
-        leaf = Tensor(name, array.shape, DTYPES[str(array.dtype)], "param" if tracked else "input")
+        role: Role = "param" if tracked else "input"
+        leaf = Tensor(name, array.shape, DTYPES[str(array.dtype)], role)
         leaves[name] = _lay(leaf, proof.layout) if name in op.spec.strided else leaf
     with Program(str(proof)) as program:
         op(*(leaves.get(n) for n in (*op.spec.inputs, *op.spec.inouts)), **proof.case.consts)
@@ -142,7 +143,7 @@ def _lay(tensor: Tensor, layout: str) -> Tensor:
 
 
 def reference(proof: Proof, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """What `run` makes of these arrays: every output and inout by name. Inouts among the arrays are changed in place."""
+    """What `run` makes of these arrays: every output and inout by name. Changes the inouts among the arrays."""
     spec = proof.op.spec
     results = proof.op.run(*(arrays.get(n) for n in (*spec.inputs, *spec.inouts)), **proof.case.consts)
     if not isinstance(results, tuple):
@@ -153,12 +154,13 @@ def reference(proof: Proof, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarr
 
 def compare(what: str, got: np.ndarray, want: np.ndarray, bound: Bound) -> None:
     """Raises AssertionError with the worst element unless every element and the NMSE are within the bound."""
-    assert got.shape == want.shape and got.dtype == want.dtype, f"{what}: {got.shape} {got.dtype}, not {want.shape} {want.dtype}"
+    came, wanted = (got.shape, got.dtype), (want.shape, want.dtype)
+    assert came == wanted, f"{what} is {came}, not {wanted}"
     g, w = got.astype(np.float64).reshape(-1), want.astype(np.float64).reshape(-1)
     finite = np.isfinite(w)
     same = np.isfinite(g) == finite
     same[~finite] &= (g == w)[~finite] | (np.isnan(g) & np.isnan(w))[~finite]
-    assert same.all(), f"{what}: {_at(np.argmin(same), g, w)} ({(~same).sum()} of {w.size} differ in what is not finite)"
+    assert same.all(), f"{what}: {_at(np.argmin(same), g, w)} ({(~same).sum()} differ in what is not finite)"
     if not finite.any():
         return
     g, w = np.where(finite, g, 0), np.where(finite, w, 0)

@@ -10,10 +10,13 @@ import numpy as np
 
 Shape = tuple[int, ...]
 
-# Sizes that miss every round number a kernel could lean on: below, at and above subgroups, workgroups and vec4s; primes.
+# Below, at and above vec4s, subgroups and workgroups; primes.
 SIZES = (1, 2, 3, 31, 32, 33, 63, 64, 65, 127, 128, 257, 1009)
 # The same for (rows, columns).
-ROWS_COLUMNS = ((1, 1), (1, 33), (3, 1), (2, 31), (5, 32), (33, 4), (7, 63), (64, 64), (65, 17), (3, 257), (257, 3), (2, 1021))
+ROWS_COLUMNS = (
+    *((1, 1), (1, 33), (3, 1), (2, 31), (5, 32), (33, 4)),
+    *((7, 63), (64, 64), (65, 17), (3, 257), (257, 3), (2, 1021)),
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Draw:
         return self.rng.standard_normal(self.shape) * self.scale
 
 
-# Returns an array of d.shape: float64 (cast to the dtype of the proof), int32 or uint32 (which make i32 and u32 tensors).
+# Returns an array of d.shape: float64 (cast to the dtype of the proof), int32 or uint32 (i32 and u32 tensors).
 Generator = Callable[[Draw], np.ndarray]
 
 
@@ -53,7 +56,7 @@ Generator = Callable[[Draw], np.ndarray]
 class Bound:
     """|got - want| <= rtol |want| + atol max|want| + floor for every element, and the NMSE of every tensor below nmse.
 
-    atol is a fraction of the largest magnitude in the tensor, so it fits small and large values alike; floor is absolute.
+    atol is a fraction of the largest magnitude in the tensor, so it fits small and large values; floor is absolute.
     why: the reason for an nmse above 1e-7, or for a floor.
     """
 
@@ -68,13 +71,13 @@ class Bound:
 class Row:
     """An operation's proofs.
 
-    cases: the calls. Each is run with normal values of every scale in `scales`; where the spec has strided bindings, also
-    with all of them as column views (at odd offsets and strides, and at multiples of 4); and each of these for every
-    distinct launch: on hardware, on a software driver, and with dispatches folded into the second dimension.
+    cases: the calls. Each is run with normal values of every scale in `scales`; where the spec has strided bindings,
+    also with all of them as column views (at odd offsets and strides, and at multiples of 4); and each of these for
+    every distinct launch: on hardware, on a software driver, and with dispatches folded into the second dimension.
     differentiable: the inputs that get a gradient, or in a sentence why none does.
     bound, bounds: for all written tensors, and for single ones by name.
-    data: generators for what is not standard normal times the scale. cotangents: the outputs whose gradient comes in, the
-    first one unless said otherwise.
+    data: generators for what is not standard normal times the scale.
+    cotangents: the outputs whose gradient comes in, the first one unless said otherwise.
     """
 
     cases: Iterable[Case]
