@@ -1,9 +1,9 @@
-"""Cross-entropy of rows of logits with label smoothing (Szegedy et al. 2016, as torch.nn.functional.cross_entropy does),
+"""Cross-entropy of rows of logits with label smoothing (Szegedy et al. 2016, as torch.nn.functional.cross_entropy),
 together with its gradient and whether the largest logit is the target's.
 
 With s = softmax(row), smoothing e and V classes: loss = -sum_k q_k log s_k and dlogits = (s - q) * norm, where q is
-(1 - e) at the target plus e / V everywhere. A negative target is ignored: loss, correct and dlogits are 0. A target of V
-or more makes the row NaN.
+(1 - e) at the target plus e / V everywhere. A negative target is ignored: loss, correct and dlogits are 0. A target
+of V or more makes the row NaN.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nyx.errors import ProgramError
-from nyx.ops import Launch, Pass, Spec, Traits, groups_of, require
+from nyx.ops import Launch, Pass, Spec, Traits, ceil_div, groups_of, require
 from nyx.program import Step
 from nyx.tensor import Tensor
 
@@ -21,7 +21,8 @@ def launch(step: Step, traits: Traits) -> Launch:
     g, acc = step.inputs[0], step.inouts[0]
     assert g
     rows, columns = (1, g.size) if g.contiguous and acc.contiguous else (g.rows, g.shape[-1])
-    return Launch((Pass(groups_of(g.size, 256, traits), {"rows": rows, "columns": columns}),))
+    quads = rows * ceil_div(columns, 4)
+    return Launch((Pass(groups_of(quads, 64, traits), {"rows": rows, "columns": columns}),))
 
 
 def run(g: np.ndarray, acc: np.ndarray) -> None:
