@@ -1,0 +1,26 @@
+"""Dispatch sizes that several operations share. Quads are groups of four neighbouring elements, read as one vec4."""
+
+from __future__ import annotations
+
+from nyx.ops import Pass, Traits, ceil_div, groups_of
+
+
+def lanes(n: int, traits: Traits) -> tuple[int, int, int]:
+    """Workgroups of 64 for a shader whose lanes stride over n elements by quads (shaders/include/lanes.glsl).
+
+    One quad a lane on hardware; eight on software drivers, where a workgroup costs as much as several quads.
+    """
+    return groups_of(ceil_div(n, 4), 512 if traits.software else 64, traits)
+
+
+def by_rows(rows: int, push: dict[str, int | float], traits: Traits) -> Pass:
+    """A pass over rows: a workgroup per row on hardware, a lane per row (variant `lane`) on software drivers, where a
+    barrier costs more than it saves."""
+    if traits.software:
+        return Pass(groups_of(rows, 16, traits), push, "lane")
+    return Pass(groups_of(rows, 1, traits), push)
+
+
+def strips(rows: int, traits: Traits) -> int:
+    """Into how many strips of rows a sum over all rows is cut; each strip gives one partial sum."""
+    return min(8 if traits.software else 128, ceil_div(rows, 32))
