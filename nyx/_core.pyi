@@ -1,0 +1,84 @@
+"""The native core: Vulkan devices, buffers, kernels and recordings. Errors are those of nyx.errors."""
+
+from collections.abc import Buffer as _Array
+from collections.abc import Sequence
+from typing import Any, Literal
+
+def vulkan_error() -> str | None:
+    """Why there is no Vulkan here, in one line; None when there is a device."""
+
+def devices() -> list[dict[str, Any]]:
+    """Every Vulkan device: index, name, type ("discrete", "integrated", "virtual", "cpu", "other"), vendor_id, driver,
+    api_version, uuid, problem (None, or why it cannot be used), heaps (bytes, budget, used, device_local), limits,
+    subgroup (size, min, max, operations), features. Empty where there is no Vulkan."""
+
+class Buffer:
+    """A storage buffer of 4-byte words; `Device.buffer` makes it."""
+
+    @property
+    def words(self) -> int: ...
+    @property
+    def kind(self) -> str: ...
+    def write(self, offset_words: int, array: _Array) -> None:
+        """Copies a contiguous array of 4-byte elements in; kinds host and readback. A submission after it sees it.
+        Nothing keeps a running submission from reading the same words."""
+
+    def read(self, offset_words: int, array: _Array) -> None:
+        """Fills a contiguous array of 4-byte elements; kinds host and readback. After `Recording.wait` it sees all that
+        was written."""
+
+class Kernel:
+    """A shader with the buffers it works on; `Device.kernel` makes it. Kernels of one module share one pipeline."""
+
+    @property
+    def push_words(self) -> int: ...
+    @property
+    def local_size(self) -> tuple[int, int, int]: ...
+
+class Recording:
+    """Dispatches that are recorded once and submitted many times; `Device.recording` makes it."""
+
+    @property
+    def dispatches(self) -> int: ...
+    @property
+    def barriers(self) -> int: ...
+    def dispatch(self, kernel: Kernel, groups: Sequence[int], push: bytes = b"") -> None:
+        """Adds one dispatch of `groups` (x, y, z) workgroups. ProgramError when they or the push constants do not fit."""
+
+    def barrier(self) -> None:
+        """What was dispatched before has finished and written before what follows reads or writes."""
+
+    def finish(self) -> None:
+        """Ends the recording; the host will see its writes."""
+
+    def submit(self) -> None:
+        """Starts it and returns. ProgramError when it is not finished or still runs; DeviceLostError."""
+
+    def wait(self, timeout_s: float) -> None:
+        """Waits for the last submission; returns at once when there is none. Signal handlers run meanwhile.
+        DeviceLostError when the device is lost or `timeout_s` seconds have passed: it cannot be used any more."""
+
+class Device:
+    """A Vulkan device with the features it has. What it makes keeps it alive."""
+
+    def __init__(self, index: int) -> None: ...
+    @property
+    def info(self) -> dict[str, Any]:
+        """The device's entry of `devices()`."""
+
+    @property
+    def lost(self) -> bool: ...
+    def memory(self) -> dict[str, Any]:
+        """heaps as they are now (bytes, budget, used, device_local), and allocated: the bytes of all live Buffers."""
+
+    def buffer(self, words: int, kind: Literal["device", "host", "readback"]) -> Buffer:
+        """"device": the device's own memory. "host": mapped, for what the host writes. "readback": mapped and cached
+        where there is such memory, for what the host reads. DeviceMemoryError, before anything is allocated, when it is
+        more than a buffer of this device holds or than is free. The content is undefined, but zero for mapped kinds."""
+
+    def kernel(self, spirv: bytes, buffers: Sequence[Buffer], push_words: int) -> Kernel:
+        """DeviceError when the module is damaged or asks for more than the device has; ProgramError when buffers or
+        push constants do not fit its bindings."""
+
+    def recording(self, ordered: bool = True) -> Recording:
+        """`ordered`: it starts after, and sees, all that was submitted before."""
