@@ -1,8 +1,40 @@
-"""What all tests share: where the table of operations is found, and the Vulkan device or the reason why there is none."""
+"""What all tests share: where the table of operations is, and the Vulkan device or the reason why there is none.
+
+NYX_TEST_DEVICE: the index of the device to test, 0 unless set. NYX_REQUIRE_VULKAN=1: having none is a failure.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "ops"))
+
+
+def open_device() -> Any:
+    """The device under test, or a sentence that says why there is none."""
+    try:
+        from nyx import _core  # type: ignore[attr-defined]
+    except ImportError as error:
+        return f"nyx._core is not built ({error}): run `make setup`"
+    index, devices = int(os.environ.get("NYX_TEST_DEVICE", "0")), _core.devices()
+    if index >= len(devices):
+        return _core.vulkan_error() or f"there is no Vulkan device {index}, only {len(devices)}"
+    if devices[index]["problem"]:
+        return f"{devices[index]['name']}: {devices[index]['problem']}"
+    return _core.Device(index)
+
+
+@pytest.fixture(scope="session")
+def vulkan_device() -> Any:
+    """A nyx._core.Device. Without one the test is skipped, and fails under NYX_REQUIRE_VULKAN=1."""
+    device = open_device()
+    if isinstance(device, str):
+        if os.environ.get("NYX_REQUIRE_VULKAN") == "1":
+            pytest.fail(f"NYX_REQUIRE_VULKAN=1, but {device}")
+        pytest.skip(f"no Vulkan: {device}")
+    return device

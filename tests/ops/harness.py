@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 from cases import ROWS
-from table import Bound, Case, Draw, Row
+from table import Bound, Case, Draw, Row, Shape
 
 from nyx import ops
 from nyx.ops import Launch, Operation, Traits
@@ -122,24 +122,24 @@ def build(proof: Proof) -> Call:
     for name, array in arrays.items():
         tracked = name in wanted and name not in proof.case.fixed
         role: Role = "param" if tracked else "input"
-        leaf = Tensor(name, array.shape, DTYPES[str(array.dtype)], role)
-        leaves[name] = _lay(leaf, proof.layout) if name in op.spec.strided else leaf
+        layout = proof.layout if name in op.spec.strided else "whole"
+        leaves[name] = _lay(name, array.shape, DTYPES[str(array.dtype)], role, layout)
     with Program(str(proof)) as program:
         op(*(leaves.get(n) for n in (*op.spec.inputs, *op.spec.inouts)), **proof.case.consts)
     step = program.steps[-1]
     for name, tensor in zip(op.spec.outputs, step.outputs, strict=True):
         if tensor is not None and name in op.spec.strided and proof.layout != "whole":
-            tensor.place(_lay(Tensor(name, tensor.shape), proof.layout))
+            tensor.place(_lay(name, tensor.shape, "f32", "temp", proof.layout))
     return Call(program, step, leaves)
 
 
-def _lay(tensor: Tensor, layout: str) -> Tensor:
+def _lay(name: str, shape: Shape, dtype: Dtype, role: Role, layout: str) -> Tensor:
+    """A tensor of its own, or columns of a wider one whose row stride is odd, or a multiple of 4."""
     if layout == "whole":
-        return tensor
-    width = tensor.shape[-1]
+        return Tensor(name, shape, dtype, role)
+    width = shape[-1]
     left, right = (3, 4 + width % 2) if layout == "odd" else (4, 8 + -width % 4)
-    wide = Tensor(f"{tensor.name}.wide", (*tensor.shape[:-1], left + width + right), tensor.dtype, tensor.role)
-    return wide.columns(left, left + width)
+    return Tensor(f"{name}.wide", (*shape[:-1], left + width + right), dtype, role).columns(left, left + width)
 
 
 def reference(proof: Proof, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
