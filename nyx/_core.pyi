@@ -1,8 +1,9 @@
 """The native core: Vulkan devices, buffers, kernels and recordings. Errors are those of nyx.errors."""
 
-from collections.abc import Buffer as _Array
 from collections.abc import Sequence
 from typing import Any, Literal
+
+import numpy as np
 
 def vulkan_error() -> str | None:
     """Why there is no Vulkan here, in one line; None when there is a device."""
@@ -19,11 +20,11 @@ class Buffer:
     def words(self) -> int: ...
     @property
     def kind(self) -> str: ...
-    def write(self, offset_words: int, array: _Array) -> None:
+    def write(self, offset_words: int, array: np.ndarray) -> None:
         """Copies a contiguous array of 4-byte elements in; kinds host and readback. A submission after it sees it.
         Nothing keeps a running submission from reading the same words."""
 
-    def read(self, offset_words: int, array: _Array) -> None:
+    def read(self, offset_words: int, array: np.ndarray) -> None:
         """Fills a contiguous array of 4-byte elements; kinds host and readback. After `Recording.wait` it sees all that
         was written."""
 
