@@ -62,7 +62,7 @@ def launch(step: Step, traits: Traits) -> Launch:
 
 def run(
     logits: np.ndarray, targets: np.ndarray, norm: np.ndarray, label_smoothing: float = 0.0, need_grad: bool = True
-) -> tuple[np.ndarray | None, ...]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     classes = logits.shape[-1]
     x, t = logits.reshape(-1, classes), targets.reshape(-1)
     loss, correct = np.empty(len(x), x.dtype), np.empty(len(x), x.dtype)
