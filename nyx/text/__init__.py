@@ -1,0 +1,1 @@
+"""Text: corpora, vocabularies, batches, and the generated default corpus (hlx)."""

@@ -1,0 +1,108 @@
+"""The default corpus: examples of English requests with their notation, made from a seed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from nyx.errors import DataError, UsageError
+from nyx.files import make_folder, show_path, storage_errors, write_atomic
+from nyx.text.hlx import hlxl, lcr
+from nyx.text.hlx.forms import KINDS, draw_request, draw_thing, forms_of, pick
+from nyx.text.hlx.pipelines import KIND as PIPELINE
+from nyx.text.hlx.pipelines import draw_pipeline
+from nyx.text.hlx.values import Contract
+from nyx.text.hlx.words import DOMAINS
+
+DEFAULT_CHARS = 560_000
+DEFAULT_SEED = 1
+NOTATIONS = {"LC-R": lcr, "HLXL": hlxl}  # name -> module with write(value) and read(text)
+
+
+@dataclass(frozen=True)
+class Example:
+    """kind: the operation's name or "pipeline". english: the request. value: what it means."""
+
+    kind: str
+    english: str
+    value: Contract
+
+    def block(self, notations: Sequence[str] = ("LC-R",)) -> str:
+        """The example as the corpus has it: the English line, a line for each notation, an empty line."""
+        lines = [f"{name}: {NOTATIONS[name].write(self.value)}\n" for name in notations]
+        return f"English: {self.english}\n{''.join(lines)}\n"
+
+
+@dataclass(frozen=True)
+class Written:
+    """What `write` made: where, how much, and the SHA-256 of the file."""
+
+    path: Path
+    characters: int
+    utf8_bytes: int
+    sha256: str
+
+
+def examples(seed: int = DEFAULT_SEED) -> Iterator[Example]:
+    """Examples without end, no English sentence twice, every kind as often as the others while it has new ones."""
+    rng, seen = Random(seed), set[str]()
+    while True:
+        example = _draw(rng)
+        if example.english not in seen:
+            seen.add(example.english)
+            yield example
+
+
+def generate(size_chars: int = DEFAULT_CHARS, seed: int = DEFAULT_SEED, notations: Sequence[str] = ("LC-R",)) -> str:
+    """A corpus of whole examples, at least `size_chars` characters; the same for the same arguments everywhere.
+
+    Raises UsageError (64) for a size below 1 or a notation that is not one of NOTATIONS.
+    """
+    if size_chars < 1:
+        raise UsageError(f"size {size_chars} is too small: ask for at least 1 character")
+    unknown = [name for name in notations if name not in NOTATIONS]
+    if unknown or not notations:
+        raise UsageError(f"notation {', '.join(unknown) or 'missing'}: use one or more of {', '.join(NOTATIONS)}")
+    blocks, size = [], 0
+    for example in examples(seed):
+        blocks.append(example.block(notations))
+        size += len(blocks[-1])
+        if size >= size_chars:
+            break
+    return "".join(blocks)
+
+
+def write(path: str | os.PathLike[str], size_chars: int = DEFAULT_CHARS, seed: int = DEFAULT_SEED,
+          notations: Sequence[str] = ("LC-R",), force: bool = False) -> Written:  # fmt: skip
+    """Generate a corpus into a file, made under another name and renamed, so that it is whole or not there.
+
+    A file that is already there is replaced only with `force`, unless it has just these bytes. Raises UsageError (64)
+    for another file there, DataError (65) for something there that is no file, StorageError (74) when writing fails.
+    """
+    target = Path(path)
+    shown = show_path(target)
+    data = generate(size_chars, seed, notations).encode()
+    with storage_errors("write", target):
+        there = os.path.lexists(target)
+        if there and not target.is_file():
+            raise DataError(f"{shown} is there and is not a file: name another")
+        if not (there and target.stat().st_size == len(data) and target.read_bytes() == data):
+            if there and not force:
+                raise UsageError(f"{shown} is there with other content: name another file, or say --force")
+            make_folder(target.parent)
+            write_atomic(target, data)
+    return Written(target, len(data.decode()), len(data), hashlib.sha256(data).hexdigest())
+
+
+def _draw(rng: Random) -> Example:
+    kind, domain = pick(rng, (*KINDS, PIPELINE)), pick(rng, DOMAINS)
+    thing = draw_thing(rng, domain)
+    if kind == PIPELINE:
+        pipeline = draw_pipeline(rng, domain, thing)
+        return Example(kind, pipeline.sentence(rng), pipeline.value())
+    request = draw_request(rng, pick(rng, forms_of(kind)), domain, thing)
+    return Example(kind, pick(rng, request.sentences()), request.value())
