@@ -1,0 +1,177 @@
+"""The folder `checkpoints/` of a run: names from a template, `best` and `latest`, which to keep, which is newest.
+
+Steps come from the files' own headers, never from their names or dates. Nothing is removed before what replaces it is
+durable, and files whose names the template does not make are never removed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nyx.errors import CheckpointError, ConfigError, MissingInputError, NyxError, StorageError
+from nyx.files import make_folder, publish, show_path, storage_errors, sync_folder, write_text
+from nyx.training import container
+from nyx.training.checkpoint import Checkpoint, CheckpointInfo, load, save
+
+TEMPLATE = "step-{step:08d}.ckpt"
+BEST, LATEST, SUPERSEDED = "best", "latest", "superseded"
+_FIELD = re.compile(r"\{(step|epoch|phase)(?::(0?[0-9]{0,2})d?)?\}")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file whose header reads as a checkpoint's (its payload is not verified)."""
+
+    path: Path
+    info: CheckpointInfo
+    sha256: str
+
+    @property
+    def step(self) -> int:
+        return self.info.training.step
+
+
+def _name(template: str, values: Mapping[str, int]) -> str:
+    """The file name a template gives; ConfigError when it is no template for one name in this folder."""
+    name = _FIELD.sub(lambda match: format(values[match[1]], (match[2] or "") + "d"), template)
+    if "{" in name or "}" in name:
+        known = "{step} {epoch} {phase}"
+        raise ConfigError(f"checkpoint name {template!a} is no template; use {known}, such as {TEMPLATE}")
+    if not name or name.startswith(".") or "/" in name or "\0" in name or name in (BEST, LATEST, SUPERSEDED):
+        raise ConfigError(f"checkpoint name {template!a} cannot be a file's; use a name such as {TEMPLATE}")
+    return name
+
+
+def _values(info: CheckpointInfo) -> dict[str, int]:
+    return {"step": info.training.step, "epoch": info.training.epoch, "phase": info.training.stage}
+
+
+class CheckpointFolder:
+    """Saves into the folder, finds in it, and keeps the newest `keep_last` files (0: all), `best` and `latest`."""
+
+    def __init__(self, path: Path, template: str = TEMPLATE, keep_last: int = 3) -> None:
+        _name(template, {"step": 0, "epoch": 0, "phase": 0})
+        self.path, self.template, self.keep_last = path, template, keep_last
+        self._ours = re.compile("[0-9]+".join(re.escape(text) for text in _FIELD.split(template)[::3]))
+
+    def save(
+        self, tensors: Mapping[str, np.ndarray], info: CheckpointInfo, *, best: bool, extra_names: Iterable[str] = ()
+    ) -> Path:
+        """Write the state durably, then `best` and `latest`; `extra_names` are templates of further names for it."""
+        values = _values(info)
+        path = self.path / _name(self.template, values)
+        save(path, tensors, info.to_metadata())
+        for extra in extra_names:
+            publish(path, self.path / _name(extra, values))
+        if best:
+            write_text(self.path / BEST, path.name + "\n")
+        write_text(self.path / LATEST, path.name + "\n")
+        return path
+
+    def entries(self, folder: Path | None = None) -> tuple[list[Entry], list[NyxError]]:
+        """Checkpoints by step, newest first, and what is wrong with files of ours that do not even have a header."""
+        found: list[Entry] = []
+        errors: list[NyxError] = []
+        folder = folder or self.path
+        for path in sorted(folder.iterdir(), reverse=True) if folder.is_dir() else []:
+            if path.name.startswith(".") or path.name in (BEST, LATEST, SUPERSEDED):
+                continue
+            try:
+                contents = container.peek(path)
+                found.append(Entry(path, CheckpointInfo.from_metadata(contents.metadata, path), contents.sha256))
+            except (CheckpointError, StorageError) as error:
+                errors += [error] if self._ours.fullmatch(path.name) else []
+            except MissingInputError:  # removed since the folder was listed
+                continue
+        return sorted(found, key=lambda entry: entry.step, reverse=True), errors
+
+    def load_latest(self, warn: Callable[[str], None], prefixes: Iterable[str] = ("",)) -> Checkpoint:
+        """The state of the highest step that verifies; one warning names what was passed over and what is used.
+
+        Raises CheckpointError when files are there and none verifies, MissingInputError when there are none.
+        """
+        found, errors = self.entries()
+        prefixes = tuple(prefixes)
+        for entry in found:
+            try:
+                checkpoint = load(entry.path, prefixes)
+            except (CheckpointError, StorageError) as error:
+                errors.append(error)
+                continue
+            if errors:
+                reasons = ", and ".join(str(error).partition(";")[0] for error in errors)
+                warn(f"{reasons}; using {show_path(entry.path)} (step {entry.step})")
+            return checkpoint
+        if errors:
+            raise errors[-1]
+        raise MissingInputError(f"there is no checkpoint in {show_path(self.path)}; train first")
+
+    def pointer(self, which: str) -> Path | None:
+        """The file that `best` or `latest` names, when there is one."""
+        with storage_errors("read", self.path / which):
+            try:
+                name = (self.path / which).read_text("utf-8").removesuffix("\n")
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError, UnicodeDecodeError):
+                return None
+        path = self.path / name
+        return path if name and os.sep not in name and path.is_file() else None
+
+    def prune(self) -> None:
+        """Remove what the template made and neither the newest `keep_last`, `best` nor `latest` needs."""
+        if self.keep_last <= 0:
+            return
+        pointed = {self.pointer(BEST), self.pointer(LATEST)}
+        for folder in (self.path, self.path / SUPERSEDED):
+            ours = [entry.path for entry in self.entries(folder)[0] if self._ours.fullmatch(entry.path.name)]
+            for path in ours[self.keep_last :]:
+                if path not in pointed:
+                    with storage_errors("remove", path):
+                        path.unlink(missing_ok=True)
+
+    def rewind(self, checkpoint: Checkpoint) -> None:
+        """Make a wholly loaded state the newest here: write it when it is not here, move later ones to `superseded/`.
+
+        `best` and `latest` follow. Whatever moment this is interrupted at, no state is lost.
+        """
+        if not checkpoint.complete:
+            raise ValueError("only a wholly loaded checkpoint can be gone on from")
+        info = checkpoint.info()
+        entries, _ = self.entries()
+        same = [entry.path for entry in entries if entry.sha256 == checkpoint.sha256 and _verifies(entry.path)]
+        path = same[0] if same else self.path / _name(self.template, _values(info))
+        step, sha256 = info.training.step, checkpoint.sha256
+        later = [e.path for e in entries if e.step > step or (e.step == step and e.sha256 != sha256)]
+        if not same and os.path.lexists(path) and path not in later:
+            later.append(path)  # of the same name, but damaged
+        self._supersede(later)
+        if not same:
+            save(path, checkpoint.tensors, checkpoint.metadata)
+        write_text(self.path / LATEST, path.name + "\n")
+        best = [entry.path for entry in self.entries()[0] if entry.step == info.training.best_step]
+        if best:
+            write_text(self.path / BEST, best[0].name + "\n")
+            return
+        with storage_errors("remove", self.path / BEST):
+            (self.path / BEST).unlink(missing_ok=True)
+
+    def _supersede(self, paths: Iterable[Path]) -> None:
+        for path in paths:
+            make_folder(self.path / SUPERSEDED)
+            with storage_errors("move", path):
+                os.replace(path, self.path / SUPERSEDED / path.name)
+                sync_folder(self.path / SUPERSEDED)
+                sync_folder(self.path)
+
+
+def _verifies(path: Path) -> bool:
+    try:
+        load(path, ())
+    except (CheckpointError, StorageError):
+        return False
+    return True

@@ -1,0 +1,293 @@
+"""The directory of a run: who may write into it, what lies in it, and how a state is saved.
+
+    config.yaml  run.json  metrics.jsonl  train.log  status.json  samples.txt  gates/NAME.json  .lock
+    checkpoints/  step-00000100.ckpt ...  best  latest  superseded/
+
+One process at a time holds `.lock`; reading needs no lock. What is replaced is replaced atomically, the rest is only
+appended to.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nyx import files
+from nyx.errors import RunDirectoryError, StorageError
+from nyx.files import show_path
+from nyx.training.checkpoint import Checkpoint, CheckpointInfo, load
+from nyx.training.checkpoint_folder import BEST, LATEST, TEMPLATE, CheckpointFolder
+from nyx.training.metrics_log import FILE as METRICS
+from nyx.training.metrics_log import append_metrics, mark_resume, to_line
+from nyx.training.published import CHECKPOINTS, RUN_FILE, find_run, make_way, read_run
+
+CONFIG, STATUS, LOG, SAMPLES, GATES, LOCK = "config.yaml", "status.json", "train.log", "samples.txt", "gates", ".lock"
+NAME_BYTES = 150  # of the 255 a file system allows: the date and a number come on top
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """What a run keeps: `template` of its checkpoints' names, how many of the newest (0: all), and `published`, the
+    name that always holds the newest state (None: no such name). `runs` is the folder of all runs."""
+
+    template: str = TEMPLATE
+    keep_last: int = 3
+    published: Path | None = Path("models/hrm.ckpt")
+    runs: Path = Path("runs")
+
+
+class RunDirectory:
+    """The directory of a run, held by this process until `close` (or its end, however it ends).
+
+    `create` and `resume` make one. `say` gets the lines a person should see; without it they go to train.log.
+    """
+
+    def __init__(self, path: Path, keeping: Keeping, say: Callable[[str], None] | None = None) -> None:
+        """Take the lock. Raises RunDirectoryError when another process has it, or it cannot be had."""
+        self.path, self.keeping, self.say = path, keeping, say or self.log
+        self.checkpoints = CheckpointFolder(path / CHECKPOINTS, keeping.template, keeping.keep_last)
+        self.id, self.parent_id, self.attempt = "", "", 0
+        self._lock = _take(path / LOCK)
+        folders = [path, path / CHECKPOINTS, path / GATES, *([keeping.published.parent] if keeping.published else [])]
+        for folder in folders:
+            files.remove_stale(folder)
+
+    @classmethod
+    def create(
+        cls,
+        name: str,
+        config_text: str,
+        about: Mapping[str, Any],
+        keeping: Keeping,
+        *,
+        path: Path | None = None,
+        parent: Checkpoint | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> RunDirectory:
+        """A new run in `<keeping.runs>/<date>-<name>/`, or in `path`, which must be new or empty.
+
+        `about` goes into run.json (versions, device, driver, seed, corpus hash); `parent` is the checkpoint that this
+        run goes on from. Raises RunDirectoryError, StorageError, ConfigError (the template).
+        """
+        try:
+            folder = _new_folder(keeping.runs, name) if path is None else path
+            files.make_folder(folder)
+        except StorageError as error:
+            raise RunDirectoryError(str(error)) from error
+        run = cls(folder, keeping, say)
+        try:
+            if set(os.listdir(folder)) - {LOCK}:
+                raise RunDirectoryError(
+                    f"{show_path(folder)} is not empty; resume what is there or name another folder"
+                )
+            run._begin(name, config_text, about, parent.info() if parent else None)
+        except BaseException:
+            run.close()
+            raise
+        return run
+
+    @classmethod
+    def resume(
+        cls,
+        checkpoint: Checkpoint,
+        name: str,
+        config_text: str,
+        about: Mapping[str, Any],
+        keeping: Keeping,
+        *,
+        say: Callable[[str], None] | None = None,
+    ) -> RunDirectory:
+        """Go on from a wholly loaded checkpoint: in its run's own directory when that is there, else in a new one.
+
+        What the directory has beyond the checkpoint is superseded: metrics by a marker, states moved to superseded/.
+        """
+        info = checkpoint.info()
+        home = find_run(info, Path(checkpoint.path), keeping.runs)
+        if home is None:
+            return cls.create(name, config_text, about, keeping, parent=checkpoint, say=say)
+        run = cls(home, keeping, say)
+        try:
+            run._go_on(checkpoint, info, config_text, about)
+        except BaseException:
+            run.close()
+            raise
+        return run
+
+    def _begin(self, name: str, config_text: str, about: Mapping[str, Any], parent: CheckpointInfo | None) -> None:
+        self.id = secrets.token_hex(8)
+        self.parent_id = parent.training.run_id if parent else ""
+        origin = vars(parent.training) if parent else None
+        files.make_folder(self.path / CHECKPOINTS)
+        files.make_folder(self.path / GATES)
+        files.write_text(self.path / CONFIG, config_text)
+        step = parent.training.step if parent else 0
+        run = {**about, "id": self.id, "name": name, "created": _now(), "parent": origin}
+        self._write_run({**run, "attempts": [{"attempt": 0, "started": _now(), "from_step": step}]})
+        self._make_way()
+
+    def _go_on(self, checkpoint: Checkpoint, info: CheckpointInfo, config_text: str, about: Mapping[str, Any]) -> None:
+        run = read_run(self.path)
+        if run is None or run["id"] != info.training.run_id:
+            raise RunDirectoryError(f"{show_path(self.path)} has just become another run's; resume again")
+        attempts = run["attempts"] if isinstance(run.get("attempts"), list) else []
+        self.id, self.parent_id, self.attempt = info.training.run_id, info.training.parent_id, len(attempts)
+        changed = {key: value for key, value in _as_json(about).items() if run.get(key) != value}
+        attempt = {"attempt": self.attempt, "started": _now(), "from_step": info.training.step, **changed}
+        self._write_run({**run, "attempts": [*attempts, attempt]})
+        self.checkpoints.rewind(checkpoint)
+        mark_resume(self.path / METRICS, self.attempt, info.training.attempt, info.training.step)
+        self._change_config(config_text)
+        self._make_way()
+
+    def _change_config(self, text: str) -> None:
+        """The configuration of this attempt; another one that was there stays under another name."""
+        try:
+            before = (self.path / CONFIG).read_bytes()
+        except OSError:
+            before = b""
+        if before != text.encode("utf-8", "backslashreplace"):
+            files.write_atomic(self.path / f"config.before-attempt-{self.attempt}.yaml", before)
+            files.write_text(self.path / CONFIG, text)
+
+    def _write_run(self, run: Mapping[str, Any]) -> None:
+        files.write_text(self.path / RUN_FILE, json.dumps(_as_json(run), indent=2) + "\n")
+
+    def _make_way(self) -> None:
+        target = self.keeping.published
+        if target is not None:
+            files.make_folder(target.parent)
+            note = make_way(target, {self.id, self.parent_id} - {""}, self.keeping.runs)
+            if note:
+                self.say(note)
+
+    def save(
+        self,
+        tensors: Mapping[str, np.ndarray],
+        info: CheckpointInfo,
+        *,
+        best: bool = False,
+        extra_names: Iterable[str] = (),
+    ) -> Path:
+        """Save a state durably, publish it, remove what is no longer to be kept; returns the file in checkpoints/.
+
+        Fills in which run, parent and attempt it is. The order: the metrics so far, the state, `best`, `latest`, the
+        published name, then the pruning; a stop anywhere leaves the state before or this one. `extra_names` are
+        templates of more names for the file, never pruned. Raises StorageError; the training may go on or try again.
+        """
+        training = replace(
+            info.training, run_id=self.id, run_dir=str(self.path), parent_id=self.parent_id, attempt=self.attempt
+        )
+        files.sync_file(self.path / METRICS)
+        info = replace(info, training=training)
+        path = self.checkpoints.save(tensors, info, best=best, extra_names=extra_names)
+        if self.keeping.published is not None:
+            self._make_way()
+            files.publish(path, self.keeping.published)
+        self.checkpoints.prune()
+        return path
+
+    def log(self, text: str) -> None:
+        """Append to train.log what the terminal said."""
+        files.append_line(self.path / LOG, text)
+
+    def metrics(self, record: Mapping[str, Any]) -> None:
+        """Append a record, with its `step`, to metrics.jsonl; what is not finite becomes null."""
+        append_metrics(self.path / METRICS, record)
+
+    def status(self, values: Mapping[str, Any]) -> None:
+        """Replace status.json; atomic for readers, not synced (it is written often and tells only of the moment)."""
+        files.write_text(self.path / STATUS, to_line(values) + "\n", durable=False)
+
+    def sample(self, step: int, text: str) -> None:
+        """Append a text the model wrote to samples.txt."""
+        files.append_line(self.path / SAMPLES, f"--- step {step}\n{text}\n")
+
+    def gate(self, name: str, result: Mapping[str, Any]) -> None:
+        """Write the result of a quality gate to gates/NAME.json."""
+        files.write_text(self.path / GATES / f"{name}.json", to_line(result) + "\n")
+
+    def close(self) -> None:
+        """Give the directory back."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __enter__(self) -> RunDirectory:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def open_checkpoint(path: Path, say: Callable[[str], None], prefixes: Iterable[str] = ("",)) -> Checkpoint:
+    """Load what a path means: a run's directory (its newest state that verifies), its `best` or `latest`, or a file.
+
+    `say` gets the one warning when a damaged file is passed over. Raises as `checkpoint.load` does.
+    """
+    if path.is_dir() and read_run(path) is not None:
+        return CheckpointFolder(path / CHECKPOINTS).load_latest(say, prefixes)
+    named = CheckpointFolder(path.parent).pointer(path.name) if path.name in (BEST, LATEST) else None
+    return load(named or path, prefixes)
+
+
+def read_status(path: Path) -> dict[str, Any] | None:
+    """status.json of a run's directory, or None when there is none yet."""
+    try:
+        status = json.loads((path / STATUS).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return status if isinstance(status, dict) else None
+
+
+def _as_json(values: Mapping[str, Any]) -> dict[str, Any]:
+    return json.loads(to_line(values))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _take(path: Path) -> int:
+    """The lock of a run's directory; who has it stands in the file for others to name."""
+    shown = show_path(path.parent)
+    try:
+        descriptor = files.lock(path)
+    except StorageError as error:
+        raise RunDirectoryError(f"cannot use run directory {shown}: {error}") from error
+    if descriptor is not None:
+        with suppress(OSError):  # only for the message
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, str(os.getpid()).encode())
+        return descriptor
+    try:
+        owner = path.read_text("ascii")[:10]
+    except (OSError, ValueError):
+        owner = ""
+    process = f"process {owner}" if owner.isdecimal() else "another process"
+    raise RunDirectoryError(f"run directory {shown} is in use by {process}; wait for it, stop it, or start a new run")
+
+
+def _new_folder(runs: Path, name: str) -> Path:
+    """Create `<runs>/<date>-<name>/`, with a number when that is taken."""
+    clean = os.fsencode(name.replace(os.sep, "_").replace("\0", "_"))[:NAME_BYTES].decode("utf-8", "ignore")
+    stem = f"{datetime.now():%Y%m%d-%H%M%S}-{clean or 'run'}"
+    files.make_folder(runs)
+    for number in range(1, 10_000):
+        folder = runs / (stem if number == 1 else f"{stem}-{number}")
+        with files.storage_errors("create", folder):
+            try:
+                os.mkdir(folder)
+            except FileExistsError:
+                continue
+            files.sync_folder(runs)
+        return folder
+    raise RunDirectoryError(f"{show_path(runs)} has too many runs named {stem!a}; choose another name")
