@@ -30,7 +30,8 @@ const uvec4 FOUR = uvec4(0, 1, 2, 3);
 vec4 load(uint from, uint j, float pad) {
     if (((from | classes) & 3u) == 0u) return logits4[(from + j) / 4u];
     vec4 x = vec4(pad);
-    for (uint k = 0u; k < min(4u, classes - j); ++k) x[k] = logits[from + j + k];
+    for (uint k = 0u; k < 4u; ++k)
+        if (j + k < classes) x[k] = logits[from + j + k];
     return x;
 }
 
@@ -38,7 +39,8 @@ void store(uint to, uint j, vec4 d) {
     if (((to | classes) & 3u) == 0u) {
         dlogits4[(to + j) / 4u] = d;
     } else {
-        for (uint k = 0u; k < min(4u, classes - j); ++k) dlogits[to + j + k] = d[k];
+        for (uint k = 0u; k < 4u; ++k)
+            if (j + k < classes) dlogits[to + j + k] = d[k];
     }
 }
 
@@ -89,10 +91,15 @@ void main() {
     }
     share_best(best, place);
 
-    vec2 sums = vec2(0);  // of exp(z) and of z, where z = x - best
-    for (uint j = 4u * lane; j < classes; j += 4u * lanes) {
-        vec4 z = load(from, j, best) - best;
-        sums += vec2(dot(exp(z), vec4(lessThan(j + FOUR, uvec4(classes)))), dot(z, vec4(1)));
+    vec2 sums = vec2(0);  // of exp(z) and of z, where z = x - best; in two levels, for long rows
+    for (uint j = 4u * lane; j < classes;) {
+        vec4 exps = vec4(0), zs = vec4(0);
+        for (uint end = min(j + 256u * lanes, classes); j < end; j += 4u * lanes) {
+            vec4 z = load(from, j, best) - best;
+            exps += exp(z) * vec4(lessThan(j + FOUR, uvec4(classes)));
+            zs += z;
+        }
+        sums += vec2(dot(exps, vec4(1)), dot(zs, vec4(1)));
     }
     share_sums(sums);
     if (row >= rows) return;

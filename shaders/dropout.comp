@@ -19,8 +19,8 @@ void main() {
     uint block_lo = uaddCarry((first.y >> 2) | (first.x << 30), flat_index(), carry);
     uint block_hi = (first.x >> 2) + carry;
     // The block's first element; before element 0 it wraps round and is as good as beyond the end.
-    uint at = 4u * flat_index() - (first.y & 3u);
-    if (at >= n && at + 3u >= n) return;
+    uint before = first.y & 3u, at = 4u * flat_index() - before;
+    if (4u * flat_index() >= n + before) return;
 
     vec4 factor = scale * vec4(greaterThanEqual(philox_uniform4(draw, stream, block_hi, block_lo), vec4(rate)));
     if (at < n && at + 3u < n && (((x_at + at) | (y_at + at)) & 3u) == 0u) {

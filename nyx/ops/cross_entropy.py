@@ -40,12 +40,15 @@ def shapes(
 
 
 def launch(step: Step, traits: Traits) -> Launch:
-    """A row per invocation on a software driver (barriers are slow there), else a power of two of lanes per row."""
+    """A power of two of invocations per row; one, in the variant without barriers, on a software driver.
+
+    Barriers are slow there; but Mesa's lavapipe ends all loops of an invocation after 65535 turns, so not for long rows.
+    """
     logits = step.inputs[0]
     assert logits
     rows, classes, smoothing = logits.rows, logits.shape[-1], step.consts["label_smoothing"]
-    lanes = 1
-    while not traits.software and lanes < _GROUP and lanes * 8 < classes:
+    alone, lanes = traits.software and classes <= 4096, 1
+    while not alone and lanes < _GROUP and lanes * 8 < classes:
         lanes *= 2
     push = {
         "rows": rows,
@@ -55,7 +58,7 @@ def launch(step: Step, traits: Traits) -> Launch:
         "on_target": 1 - smoothing,
         "everywhere": smoothing / classes,
     }
-    if traits.software:
+    if alone:
         return Launch((Pass(groups_of(rows, 32, traits), push, "lane"),))
     return Launch((Pass(groups_of(rows, _GROUP // lanes, traits), push),))
 

@@ -37,7 +37,7 @@ ROWS: dict[str, Row] = {
     ),
     "cross_entropy": Row(
         cases=[
-            *sweep(logits, (*ROWS_COLUMNS, (129, 65), (9, 300), (2, 33003)), [{}, {"label_smoothing": 0.1}]),
+            *sweep(logits, (*ROWS_COLUMNS, (129, 65), (9, 300), (3, 4096), (2, 33003)), [{}, {"label_smoothing": 0.1}]),
             *sweep(logits, ((5, 32), (65, 17)), [{"label_smoothing": 1.0}, {"need_grad": False}]),
             *sweep(logits, ((7, 5), (3, 257)), data={"logits": lambda d: np.round(d.rng.standard_normal(d.shape))}),
             Case(logits(8, 5), data={"targets": exactly(0, 5, -1, 4, 6, 2**31 - 1, -(2**31), 3, dtype="i4")}),

@@ -24,6 +24,7 @@ def test_cross_entropy(rows: int, classes: int, smoothing: float) -> None:
     )
     (want.sum() / 7).backward()
     assert x.grad is not None
+    assert dlogits is not None
     np.testing.assert_allclose(loss, want.detach().numpy(), atol=1e-13)
     np.testing.assert_allclose(dlogits, x.grad.numpy(), atol=1e-14)
     np.testing.assert_array_equal(correct, logits.argmax(axis=1) == targets)
