@@ -130,10 +130,10 @@ class VulkanBackend(Backend):
     def _record(self, found: list[Dispatch]) -> list[Any]:
         """One recording; under NYX_SYNC_AUDIT=1 one for each dispatch, which lets the validation layer see more."""
         before = [b for n, b in enumerate(barriers(found)) if n != self._drop]
-        recordings = [self._device.recording()]
+        recordings = [self._device.recording(ordered=False)]
         for n, dispatch in enumerate(found):
             if self._audit and n:
-                recordings.append(self._device.recording())
+                recordings.append(self._device.recording(ordered=False))
             if n in before:
                 recordings[-1].barrier()
             kernel = self._kernels.get(dispatch, [self._buffers[key] for key in dispatch.buffers])

@@ -1,0 +1,255 @@
+"""ResourceAwareHRM: a model on a device, within its memory. Whoever trains, evaluates or generates does it through here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nyx import devices
+from nyx.backends import open_backend
+from nyx.backends.base import Backend
+from nyx.backends.cpu import CpuBackend
+from nyx.config import Config, ModelConfig
+from nyx.errors import CheckpointError, DivergenceError, ProgramError
+from nyx.nn import build
+from nyx.text.batches import Batch, evaluation_windows
+from nyx.text.vocabulary import Vocabulary
+from nyx.training.optimizer import AdamW
+from nyx.training.programs import Decoder, Inputs, MicroStep, evaluation, micro_step
+
+if TYPE_CHECKING:
+    from nyx.generation import Sampling
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What `read_sums` found: total loss in nats, right predictions, and the gradient norm of the last update."""
+
+    loss: float
+    correct: float
+    grad_norm: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Loss over every target of a text, in nats per character; `bytes` are those of the targets in UTF-8."""
+
+    loss: float
+    accuracy: float
+    characters: int
+    bytes: int
+
+    @property
+    def perplexity(self) -> float:
+        return math.exp(min(self.loss, 700.0))
+
+    @property
+    def bits_per_character(self) -> float:
+        return self.loss / math.log(2)
+
+    @property
+    def bits_per_byte(self) -> float:
+        return self.loss * self.characters / (math.log(2) * self.bytes)
+
+
+class ResourceAwareHRM:
+    """A language model (the HRM, or the transformer it is compared with) and the device that computes it.
+
+    device: a specification as for --device, or a backend that is open already. Raises DeviceError (69) when the device is
+    not there, DeviceMemoryError (71) when the model does not fit.
+    """
+
+    def __init__(self, config: ModelConfig, vocabulary: Vocabulary, device: str | Backend = "auto") -> None:
+        self.config, self.vocabulary = config, vocabulary
+        self.model = build(config, len(vocabulary))
+        if isinstance(device, Backend):
+            self.backend, self.device = device, device.description
+        else:
+            choice = devices.choose(device)
+            self.backend, self.device = open_backend(choice), str(choice)
+        self._training: _Training | None = None
+        self._evaluations: dict[tuple[int, int], _EvaluationProgram] = {}
+        self._decoders: dict[int, Decoder] = {}
+
+    # Weights
+
+    def initialize(self, seed: int) -> None:
+        """Start values that depend on the seed alone."""
+        self.model.initialize(self.backend, seed)
+
+    def load_weights(self, tensors: Mapping[str, np.ndarray]) -> None:
+        """Takes the weights of a checkpoint, named as in `weights`."""
+        self.model.load(self.backend, tensors)
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """A copy of the weights, float32, by name."""
+        return self.model.state(self.backend)
+
+    # Training
+
+    def initialize_training(self, config: Config, max_steps: int) -> None:
+        """Makes the training Programs for batches of train.batch_size windows of train.seq_len characters.
+
+        max_steps: updates of the whole training; the growth of the HRM's gradient depth is a share of it.
+        """
+        self._training = _Training(self, config, max_steps)
+
+    def process_character_training_batch(self, batch: Batch, step: int, lr: float) -> None:
+        """One update on train.grad_accum_steps micro-batches, the rows of `batch`. Waits for nothing on the device."""
+        self._train.update(batch, step, lr)
+
+    def read_sums(self, *, reset: bool = True) -> Sums:
+        """Loss and right predictions since the last reset. Raises DivergenceError if a value was not finite."""
+        return self._train.read_sums(reset)
+
+    def training_state(self) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+        """Everything an exact resume needs: tensors (`model.*`, `optim.*`, `state.*`) and the optimizer's counts."""
+        return self._train.state()
+
+    def load_training_state(self, tensors: Mapping[str, np.ndarray], updates: Mapping[str, int]) -> None:
+        """Takes what `training_state` gave."""
+        self._train.load(tensors, updates)
+
+    @property
+    def _train(self) -> _Training:
+        if self._training is None:
+            raise ProgramError("call initialize_training before training")
+        return self._training
+
+    # Use
+
+    def evaluate(self, ids: np.ndarray, *, seq_len: int, batch_size: int) -> Evaluation:
+        """Loss over windows of seq_len that cover ids (N,) without overlap, each of the N-1 targets once."""
+        key = (batch_size, seq_len)
+        if key not in self._evaluations:
+            self._evaluations[key] = _EvaluationProgram(self, *key)
+        return self._evaluations[key].run(ids)
+
+    def generate_text(self, prompt: str, length: int, sampling: Sampling) -> str:
+        """The prompt continued by `length` characters. Raises DataError for a character the model never saw."""
+        from nyx.generation import generate
+
+        return prompt + "".join(generate(self, prompt, length, sampling))
+
+    def decoder(self) -> Decoder:
+        """The Program that reads one token and gives the logits of the next."""
+        if 1 not in self._decoders:
+            self._decoders[1] = Decoder(self.model)
+        return self._decoders[1]
+
+    def close(self) -> None:
+        """Frees the device."""
+        self.backend.close()
+
+
+class _EvaluationProgram:
+    def __init__(self, hrm: ResourceAwareHRM, batch_size: int, seq_len: int) -> None:
+        self.hrm = hrm
+        self.inputs = Inputs(batch_size, seq_len, f"eval{batch_size}x{seq_len}.")
+        self.program = evaluation(hrm.model, self.inputs)
+
+    def run(self, ids: np.ndarray) -> Evaluation:
+        backend, inputs = self.hrm.backend, self.inputs
+        loss = correct = 0.0
+        characters = size = 0
+        lengths = self.hrm.vocabulary.utf8_lengths
+        batch_size, seq_len = inputs.tokens.shape
+        for batch in evaluation_windows(ids, seq_len, batch_size):
+            backend.write(inputs.sums, np.zeros(4, np.float32))
+            inputs.write(backend, batch.x, batch.y, 1.0, (0, 0, 0))
+            backend.run(self.program)
+            sums = backend.read(inputs.sums)
+            loss, correct, characters = loss + float(sums[0]), correct + float(sums[1]), characters + batch.count
+            size += int(lengths[batch.y[batch.y >= 0]].sum(dtype=np.int64))
+        return Evaluation(loss / characters, correct / characters, characters, size)
+
+
+class _Training:
+    """The Programs and the optimizer of one training."""
+
+    def __init__(self, hrm: ResourceAwareHRM, config: Config, max_steps: int) -> None:
+        train = config.train
+        self.hrm, self.train, self.seed, self.max_steps = hrm, train, config.seed, max_steps
+        self.inputs = Inputs(train.batch_size, train.seq_len)
+        rate = getattr(config.model, "dropout", 0.0)
+        self.dropout = rate > 0
+        self.micro: dict[tuple[int | None, bool], MicroStep] = {}
+        keys = sorted({hrm.model.bp_steps(s, max_steps) or 0 for s in range(max_steps)} or {0})
+        self.optimizer = AdamW(
+            hrm.model.parameters,
+            {key or None: self._micro(key or None, False).reached for key in keys},
+            betas=train.betas,
+            eps=train.eps,
+            weight_decay=train.weight_decay,
+        )
+        self.last: tuple[Batch, int, float] | None = None
+
+    def _micro(self, key: int | None, accumulate: bool) -> MicroStep:
+        if (key, accumulate) not in self.micro:
+            self.micro[key, accumulate] = micro_step(
+                self.hrm.model, self.inputs, bp_steps=key, accumulate=accumulate,
+                label_smoothing=self.train.label_smoothing, dropout=self.dropout,
+            )  # fmt: skip
+        return self.micro[key, accumulate]
+
+    def update(self, batch: Batch, step: int, lr: float) -> None:
+        backend, key = self.hrm.backend, self.hrm.model.bp_steps(step, self.max_steps)
+        self._gradients(backend, batch, step, key)
+        self.optimizer.step(backend, key, step=step, lr=lr, grad_clip=self.train.grad_clip)
+        self.last = (batch, step, lr)
+
+    def _gradients(self, backend: Backend, batch: Batch, step: int, key: int | None, *, check: bool = False) -> None:
+        rows = self.train.batch_size
+        for first in range(0, len(batch.x), rows):
+            part = slice(first, first + rows)
+            self.inputs.write(backend, batch.x[part], batch.y[part], 1.0 / batch.count, (self.seed, step, first))
+            program = self._micro(key, first > 0).program
+            if check and isinstance(backend, CpuBackend):
+                backend.run(program, check_finite=True)
+            else:
+                backend.run(program)
+
+    def read_sums(self, reset: bool) -> Sums:
+        backend = self.hrm.backend
+        control, sums = backend.read(self.optimizer.control), backend.read(self.inputs.sums)
+        if control[2] != 0 or not np.isfinite(sums).all():
+            raise DivergenceError(self._explain(int(control[3])))
+        if reset:
+            backend.write(self.inputs.sums, np.zeros(4, np.float32))
+        return Sums(float(sums[0]), float(sums[1]), float(control[1]))
+
+    def _explain(self, step: int) -> str:
+        """Goes over the last batch again on the CPU with every Step checked: the weights are those of the bad step."""
+        what = "a gradient was not finite"
+        if self.last is not None:
+            check = CpuBackend()
+            self.hrm.model.load(check, self.hrm.weights())
+            batch, at, _ = self.last
+            try:
+                self._gradients(check, batch, at, self.hrm.model.bp_steps(at, self.max_steps), check=True)
+            except DivergenceError as error:
+                what = str(error)
+        return f"training diverged at step {step}: {what}; resume from the last checkpoint with a lower train.lr"
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+        tensors = {f"model.{name}": a for name, a in self.hrm.weights().items()}
+        tensors |= {f"optim.{name}": a for name, a in self.optimizer.state(self.hrm.backend).items()}
+        tensors["state.sums"] = self.hrm.backend.read(self.inputs.sums)
+        return tensors, self.optimizer.updates()
+
+    def load(self, tensors: Mapping[str, np.ndarray], updates: Mapping[str, int]) -> None:
+        backend = self.hrm.backend
+        self.hrm.load_weights(_part(tensors, "model."))
+        self.optimizer.load(backend, _part(tensors, "optim."), dict(updates))
+        sums = tensors.get("state.sums")
+        if sums is None or sums.shape != self.inputs.sums.shape:
+            raise CheckpointError("the checkpoint has no state.sums: it holds weights alone; use it with --init-from")
+        backend.write(self.inputs.sums, sums)
+
+
+def _part(tensors: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): a for name, a in tensors.items() if name.startswith(prefix)}

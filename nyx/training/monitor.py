@@ -1,0 +1,97 @@
+"""What a person sees of a training: lines on stderr, a moving progress line on a terminal, and the same lines in a log."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+
+def duration(seconds: float) -> str:
+    """Seconds as 0:42, 12:05 or 3:04:05."""
+    whole = max(0, round(seconds))
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class Monitor:
+    """Writes lines to a stream (stderr) and hands them to `log`; draws progress only where the stream is a terminal."""
+
+    def __init__(self, log: Callable[[str], None] | None = None, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._log = log
+        self._terminal = self._stream.isatty()
+        self._drawn = 0.0
+        self._width = 0
+
+    def attach(self, log: Callable[[str], None]) -> None:
+        """From now on every line goes to `log` too."""
+        self._log = log
+
+    def line(self, text: str) -> None:
+        """A line that stays."""
+        self._erase()
+        self._write(text + "\n")
+        if self._log is not None:
+            self._log(text)
+
+    def progress(self, text: str) -> None:
+        """A line that the next one replaces; at most ten a second, and none where the stream is a file."""
+        now = time.monotonic()
+        if not self._terminal or now - self._drawn < 0.1:
+            return
+        self._drawn = now
+        self._erase()
+        text = text[: max(1, shutil.get_terminal_size().columns - 1)]
+        self._width = len(text)
+        self._write(text)
+
+    def _erase(self) -> None:
+        if self._width:
+            self._write("\r" + " " * self._width + "\r")
+            self._width = 0
+
+    def _write(self, text: str) -> None:
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (BrokenPipeError, ValueError):
+            self._stream = open(os.devnull, "w", encoding="utf-8")  # the reader went away: that must not end a training
+
+
+class Pace:
+    """Characters per second and the time left, from the steps of this session alone."""
+
+    def __init__(self) -> None:
+        self._start = self._mark = time.monotonic()
+        self._steps = self._since = 0
+        self._taken = self._start
+
+    def add(self, characters: int) -> None:
+        """One step of so many characters is done."""
+        self._steps += 1
+        self._since += characters
+
+    def pause(self, seconds: float) -> None:
+        """Time that went to something else than training steps."""
+        self._mark += seconds
+
+    def lap(self) -> float:
+        """Characters per second since the last lap."""
+        now = time.monotonic()
+        rate = self._since / max(now - self._mark, 1e-9)
+        self._mark, self._since = now, 0
+        return rate
+
+    def left(self, steps: int) -> float:
+        """Seconds that so many more steps will take, all else included."""
+        return (time.monotonic() - self._start) / max(1, self._steps) * steps
+
+    def take_elapsed(self) -> float:
+        """Seconds since the last call, or since this session began."""
+        now = time.monotonic()
+        elapsed, self._taken = now - self._taken, now
+        return elapsed
