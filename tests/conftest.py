@@ -38,3 +38,10 @@ def vulkan_device() -> Any:
             pytest.fail(f"NYX_REQUIRE_VULKAN=1, but {device}")
         pytest.skip(f"no Vulkan: {device}")
     return device
+
+
+def pytest_runtest_logstart(nodeid: str) -> None:
+    """Tells tests/validation_gate.py which test the layer's next messages belong to."""
+    if "NYX_GATE_LOG" in os.environ:
+        with open(os.environ["NYX_GATE_LOG"], "a") as log:
+            log.write(f"NYX_GATE_TEST {nodeid}\n")

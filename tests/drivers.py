@@ -1,4 +1,4 @@
-"""Runs the Vulkan tests once for every software driver and subgroup width: `python tests/drivers.py [PYTEST ARGUMENTS]`.
+"""Runs the Vulkan tests once per software driver and subgroup width: `python tests/drivers.py [PYTEST ARGUMENTS]`.
 
 Before the suite, tests/ops/test_driver.py proves that the width is the one asked for. A driver that is not installed is
 named and skipped; under NYX_REQUIRE_VULKAN=1 it is a failure.
