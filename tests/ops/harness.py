@@ -114,8 +114,11 @@ class Call:
         return {name: tensor for name, tensor in pairs.items() if tensor is not None}
 
 
-def build(proof: Proof) -> Call:
-    """The Program of one call: differentiable inputs are parameters; strided tensors lie as the layout says."""
+def build(proof: Proof, *, placed: bool = True) -> Call:
+    """The Program of one call: differentiable inputs are parameters; strided tensors lie as the layout says.
+
+    placed: outputs too, as a backward's are; an output whose own gradient is asked for lies by itself.
+    """
     op, arrays = proof.op, draw(proof)
     wanted = () if isinstance(proof.row.differentiable, str) else proof.row.differentiable
     leaves: dict[str, Tensor] = {}
@@ -128,7 +131,7 @@ def build(proof: Proof) -> Call:
         op(*(leaves.get(n) for n in (*op.spec.inputs, *op.spec.inouts)), **proof.case.consts)
     step = program.steps[-1]
     for name, tensor in zip(op.spec.outputs, step.outputs, strict=True):
-        if tensor is not None and name in op.spec.strided and proof.layout != "whole":
+        if tensor is not None and name in op.spec.strided and proof.layout != "whole" and placed:
             tensor.place(_lay(name, tensor.shape, "f32", "temp", proof.layout))
     return Call(program, step, leaves)
 

@@ -6,13 +6,32 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness import Proof, all_proofs, build, cast, compare, draw, reference
+from cases import ROWS
+from harness import Proof, all_proofs, build, cast, compare, draw, proofs, reference
 from workbench import Workbench
 
 
 @pytest.fixture(scope="session")
 def workbench(vulkan_device: Any) -> Workbench:
     return Workbench(vulkan_device)
+
+
+def largest() -> list[Proof]:
+    """Of each operation the case with most elements, in every launch."""
+    found = []
+    for name in ROWS:
+        size = {id(p.case): sum(int(np.prod(s)) for s in p.case.shapes.values()) for p in proofs(name)}
+        case = max(proofs(name), key=lambda p: size[id(p.case)]).case
+        found += [p for p in proofs(name) if p.case is case and p.scale == p.row.scales[0] and p.layout == "whole"]
+    return found
+
+
+@pytest.mark.parametrize("proof", largest(), ids=str)
+def test_two_runs_give_the_same_bits(proof: Proof, workbench: Workbench) -> None:
+    call, values = build(proof), cast(draw(proof), np.float32)
+    first, again = workbench.run(proof, call, values), workbench.run(proof, call, values)
+    for name in first:
+        assert np.array_equal(first[name].view(np.uint32), again[name].view(np.uint32)), name
 
 
 @pytest.mark.parametrize("proof", all_proofs(), ids=str)

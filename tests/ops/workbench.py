@@ -1,8 +1,9 @@
 """Runs one Step on a Vulkan device, with its tensors at odd places of a few large buffers, and guards around each.
 
 Binding i of every operation lies in slot i, so that one Kernel per shader serves all cases. All words of a slot that do
-not belong to its tensor hold a NaN of their own and must still hold it afterwards; what the Step is to write holds
-another one before.
+not belong to its tensor hold the slot's guard and must still hold it afterwards; what the Step is to write holds
+another NaN before. A guard is a NaN with the slot's number in it, since a sum keeps the bits of the first NaN, and a
+kernel that runs too far would write the guard it read. Around an inout it is a number: an update in place changes it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from nyx import spirv
 from nyx.ops import Launch, Traits
 from nyx.tensor import Tensor
 
-GUARD = np.uint32(0x7FC5_ABCD)  # before, after and between the rows of a tensor
+GUARD = 0x7FC5_0000  # plus the slot's number: before, after and between the rows of a tensor
 UNWRITTEN = np.uint32(0x7FC3_1234)  # in outputs and scratch before the run
 SLOT_WORDS = 1 << 20
 ALIGNMENT = 64  # elements: what a whole tensor's place is a multiple of
@@ -50,15 +51,13 @@ class Workbench:
         launch = call.step.op.launch(call.step, self.traits(proof.launch))
         rng = np.random.default_rng(zlib.crc32(str(proof).encode()))
         slots: dict[str, Slot] = {}
-        for name in spec.bindings:
-            if name in bound:
-                slots[name] = _place(bound[name], values.get(name), rng)
-            elif name in spec.scratch:
-                slots[name] = _place(Tensor(name, (launch.scratch[name],)), None, rng)
-        self._absent.write(0, np.array([GUARD]))
         for i, name in enumerate(spec.bindings):
-            if name in slots:
+            if name in bound or name in spec.scratch:
+                tensor = bound[name] if name in bound else Tensor(name, (launch.scratch[name],))
+                guard = np.float32(1234.5).view(np.uint32) if name in spec.inouts else np.uint32(GUARD + i)
+                slots[name] = _place(tensor, values.get(name), rng, guard)
                 self._slot(i).write(0, slots[name].image)
+        self._absent.write(0, np.array([GUARD], np.uint32))
         self._dispatch(call, launch, slots)
         return self._collect(call, slots)
 
@@ -122,13 +121,13 @@ class Workbench:
         return written
 
 
-def _place(tensor: Tensor, values: np.ndarray | None, rng: np.random.Generator) -> Slot:
+def _place(tensor: Tensor, values: np.ndarray | None, rng: np.random.Generator, guard: np.uint32) -> Slot:
     """A root somewhere in a slot, with the tensor's values (or UNWRITTEN) where the tensor lies in it."""
     start = ALIGNMENT * int(rng.integers(1, 8))
     end = start + tensor.root.size
     words = -(-end // ALIGNMENT) * ALIGNMENT + ALIGNMENT
     assert words <= SLOT_WORDS, f"{tensor!r} does not fit into the {SLOT_WORDS} words of a slot"
-    image, owned = np.full(words, GUARD), np.zeros(words, bool)
+    image, owned = np.full(words, guard), np.zeros(words, bool)
     at = start + tensor.offset
     where = (at + np.arange(tensor.rows)[:, None] * tensor.row_stride + np.arange(tensor.shape[-1])).reshape(-1)
     owned[where] = True
