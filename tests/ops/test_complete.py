@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -61,7 +62,9 @@ def test_same_stems() -> None:
 
 def test_there_are_enough_cases() -> None:
     assert len(all_proofs()) >= CASES
-    assert len(set(map(str, all_proofs()))) == len(all_proofs()), "the same case stands in the table twice"
+    plain = Counter(str(proof) for proof in all_proofs() if not proof.case.data)
+    twice = [name for name, count in plain.items() if count > 1]
+    assert not twice, "the same case stands in the table twice"
 
 
 @pytest.mark.parametrize("name", ops.names())
