@@ -78,6 +78,12 @@ def encode_header(specs: list[Spec], metadata: Mapping[str, str], sha256: str = 
     return len(text).to_bytes(8, "little") + text
 
 
+def _check_metadata(metadata: Mapping[str, Any]) -> None:
+    for key, value in metadata.items():
+        if not _KEY.fullmatch(key) or not isinstance(value, str):
+            raise ValueError(f"metadata {key[:80]!a}: a key is a lower-case word, a value a string")
+
+
 def _spec_of(name: str, array: np.ndarray) -> Spec:
     code = _CODES.get(array.dtype.newbyteorder("<"))
     if code is None:
@@ -99,9 +105,7 @@ def write(path: AnyPath, tensors: Mapping[str, np.ndarray], metadata: Mapping[st
     Metadata keys are lower-case words. At most one tensor is copied at a time, and only one that is not contiguous.
     Raises StorageError, and ValueError for what the container cannot hold.
     """
-    for key, value in metadata.items():
-        if not _KEY.fullmatch(key) or not isinstance(value, str):
-            raise ValueError(f"metadata {key!r}: a lower-case word and a string, please")
+    _check_metadata(metadata)
     specs = _canonical_order([_spec_of(name, array) for name, array in tensors.items()])
     header = encode_header(specs, metadata)
     if len(header) - 8 > HEADER_LIMIT:
@@ -158,12 +162,12 @@ def _read_header(file: FileIO, size: int, path: AnyPath) -> bytes:
 def _entry(name: str, entry: Any) -> Spec:
     """One tensor's entry as a Spec; ValueError when it is not one. The offsets are checked by writing them again."""
     shape = entry.get("shape") if isinstance(entry, dict) else None
-    if not isinstance(shape, list) or len(shape) > DIMENSIONS or entry.get("dtype") not in _DTYPES:
-        raise ValueError(f"no type and shape for {ascii(name)[:80]}")
+    if not name or not isinstance(shape, list) or len(shape) > DIMENSIONS or entry.get("dtype") not in _DTYPES:
+        raise ValueError(f"no type and shape for {name[:80]!a}")
     if any(type(length) is not int or length < 0 for length in shape):
-        raise ValueError(f"no valid shape for {ascii(name)[:80]}")
+        raise ValueError(f"no valid shape for {name[:80]!a}")
     if math.prod(max(length, 1) for length in shape) >= 1 << 60:
-        raise ValueError(f"a shape beyond any memory for {ascii(name)[:80]}")
+        raise ValueError(f"a shape beyond any memory for {name[:80]!a}")
     return Spec(name, entry["dtype"], tuple(shape))
 
 
@@ -172,9 +176,8 @@ def _parse(header: bytes, size: int, path: AnyPath) -> tuple[list[Spec], dict[st
     try:
         tree = json.loads(header[8:].decode("utf-8"))
         metadata = tree.pop("__metadata__")
-        if not all(isinstance(value, str) for value in metadata.values()):
-            raise ValueError("metadata that is no text")
         sha256 = metadata.pop("SHA256")
+        _check_metadata(metadata)
         specs = _canonical_order([_entry(name, entry) for name, entry in tree.items()])
         canonical = encode_header(specs, metadata, sha256) == header
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:

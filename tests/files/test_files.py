@@ -1,4 +1,4 @@
-"""Atomic writing: every error at every call, a kill at every call, names of all kinds, and what may not be written over."""
+"""Atomic writing: every error at every call, a kill at every call, names of all kinds, what may not be replaced."""
 
 from __future__ import annotations
 
