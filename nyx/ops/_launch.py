@@ -13,14 +13,19 @@ def lanes(n: int, traits: Traits) -> tuple[int, int, int]:
     return groups_of(ceil_div(n, 4), 512 if traits.software else 64, traits)
 
 
-def by_rows(rows: int, push: dict[str, int | float], traits: Traits) -> Pass:
+# lavapipe ends all loops of an invocation, taken together, after 65535 turns without a word.
+TURNS = 1 << 14
+
+
+def by_rows(rows: int, cols: int, push: dict[str, int | float], traits: Traits) -> Pass:
     """A pass over rows: a workgroup per row on hardware, a lane per row (variant `lane`) on software drivers, where a
     barrier costs more than it saves."""
-    if traits.software:
+    if traits.software and cols <= TURNS:
         return Pass(groups_of(rows, 16, traits), push, "lane")
     return Pass(groups_of(rows, 1, traits), push)
 
 
 def strips(rows: int, traits: Traits) -> int:
     """Into how many strips of rows a sum over all rows is cut; each strip gives one partial sum."""
-    return min(8 if traits.software else 128, ceil_div(rows, 32))
+    most = max(8, ceil_div(rows, TURNS // 2)) if traits.software else 128
+    return min(most, ceil_div(rows, 32))

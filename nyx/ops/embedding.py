@@ -1,4 +1,4 @@
-"""y[b, t] = scale * w[tokens[b, t]]. Tokens lie in 0 .. V-1; that is for the host to check, the shader writes NaN."""
+"""y[b, t] = scale * w[tokens[b, t]]. A token outside 0 .. V-1 makes its row NaN."""
 
 from __future__ import annotations
 
@@ -28,9 +28,12 @@ def launch(step: Step, traits: Traits) -> Launch:
 
 
 def run(tokens: np.ndarray, w: np.ndarray, scale: float = 1.0) -> np.ndarray:
-    y = np.take(w, tokens, axis=0)
+    y = np.take(w, tokens, axis=0, mode="clip")
     if scale != 1:
         y *= scale
+    unknown = (tokens < 0) | (tokens >= len(w))
+    if unknown.any():
+        y[unknown] = np.nan
     return y
 
 

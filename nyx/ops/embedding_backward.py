@@ -1,4 +1,7 @@
-"""dw[v] = scale * the sum of dy[b, t] over all places where tokens[b, t] == v, always in the same order."""
+"""dw[v] = scale * the sum of dy[b, t] over all places where tokens[b, t] == v, always in the same order.
+
+Tokens outside 0 .. V-1 are left out (embedding has made their rows NaN).
+"""
 
 from __future__ import annotations
 
@@ -29,16 +32,18 @@ def shapes(tokens: Tensor, dy: Tensor, vocab: int, scale: float = 1.0) -> tuple[
 
 
 def launch(step: Step, traits: Traits) -> Launch:
-    """Each lane owns four columns of one strip's table (V, C) and adds its rows there; then the tables are summed."""
+    """A table (V, C) for each strip of rows is cleared; a lane owns four columns of one and adds its strip's rows there;
+    then the tables are summed."""
     tokens, dy = step.inputs
     assert tokens and dy
     rows, cols, vocab = tokens.size, dy.shape[-1], step.consts["vocab"]
     table = vocab * cols
-    # A table is cleared and summed too: that must not cost much more than the rows of its strip.
+    # Clearing and summing a table must not cost much more than adding the rows of its strip.
     parts = max(1, min(strips(rows, traits), ceil_div(4 * rows, vocab), LARGE // table))
     push = {"rows": rows, "vocab": vocab, "cols": cols, "strips": parts, "scale": step.consts["scale"]}
     return Launch(
         (
+            Pass(lanes(parts * table, traits), push, "clear"),
             Pass(groups_of(parts * ceil_div(cols, 4), 64, traits), push),
             Pass(lanes(table, traits), push, "sum"),
         ),
@@ -48,6 +53,9 @@ def launch(step: Step, traits: Traits) -> Launch:
 
 def run(tokens: np.ndarray, dy: np.ndarray, vocab: int, scale: float = 1.0) -> np.ndarray:
     tokens, dy = tokens.reshape(-1), dy.reshape(-1, dy.shape[-1])
+    known = (tokens >= 0) & (tokens < vocab)
+    if not known.all():
+        tokens, dy = tokens[known], dy[known]
     if vocab * len(tokens) <= LARGE:
         onehot = np.zeros((vocab, len(tokens)), dy.dtype)
         onehot[tokens, np.arange(len(tokens))] = scale

@@ -1,6 +1,7 @@
 """y = x * P(N <= x), N normal: the Gaussian error linear unit (Hendrycks and Gimpel, 2016).
 
-approximate="tanh" is the same source's y = x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))).
+approximate="tanh" is the same source's y = x / 2 * (1 + tanh(u)) = x * sigmoid(2 u) with
+u = sqrt(2 / pi) * (x + 0.044715 x^3).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from nyx.ops import Launch, Pass, Spec, Traits, require
 from nyx.ops._blocks import blocks
 from nyx.ops._launch import lanes
 from nyx.ops._normal import bell, tail
+from nyx.ops._sigmoid import sigmoid
 from nyx.program import Step
 from nyx.tensor import Tensor
 
@@ -33,13 +35,13 @@ def launch(step: Step, traits: Traits) -> Launch:
     return Launch((Pass(lanes(x.size, traits), {"n": x.size}, variant),))
 
 
-def tanh_of(x: np.ndarray) -> np.ndarray:
-    """tanh(sqrt(2 / pi) * (x + 0.044715 x^3))."""
+def doubled(x: np.ndarray) -> np.ndarray:
+    """2 u of the tanh form."""
     u = x * x
-    u *= 0.044715 * math.sqrt(2 / math.pi)
-    u += math.sqrt(2 / math.pi)
+    u *= 2 * 0.044715 * math.sqrt(2 / math.pi)
+    u += 2 * math.sqrt(2 / math.pi)
     u *= x
-    return np.tanh(u, out=u)
+    return u
 
 
 def run(x: np.ndarray, approximate: str = "none") -> np.ndarray:
@@ -48,15 +50,14 @@ def run(x: np.ndarray, approximate: str = "none") -> np.ndarray:
     for at in blocks(x.size):
         v = x[at]
         if approximate == "tanh":
-            t = tanh_of(v)
-            t += 1
-            t *= 0.5
-            np.multiply(t, v, out=out[at])
+            np.multiply(sigmoid(doubled(v)), v, out=out[at])
         else:  # max(x, 0) - |x| P(N > |x|): no cancellation for x << 0
             z = np.abs(v)
             q = tail(z, bell(v))
             q *= z
-            np.subtract(np.maximum(v, 0), q, out=out[at])
+            z += v
+            z *= 0.5
+            np.subtract(z, q, out=out[at])
     return y
 
 

@@ -11,7 +11,7 @@ from nyx.ops import Launch, Pass, Spec, Traits, require
 from nyx.ops._blocks import blocks
 from nyx.ops._launch import lanes
 from nyx.ops._normal import bell, tail
-from nyx.ops.gelu import tanh_of
+from nyx.ops.gelu import doubled
 from nyx.program import Step
 from nyx.tensor import Tensor
 
@@ -33,28 +33,37 @@ def launch(step: Step, traits: Traits) -> Launch:
 
 
 def _slope(x: np.ndarray) -> np.ndarray:
-    e = bell(x)
-    half = np.subtract(0.5, tail(np.abs(x), e))
-    np.copysign(half, x, out=half)
-    half += 0.5
+    """With r = P(N > |x|) - |x| density(x): r for x <= 0, 1 - r for x > 0."""
+    e, z = bell(x), np.abs(x)
+    r = tail(z, e)
     e *= 1 / math.sqrt(2 * math.pi)
-    e *= x
-    half += e
-    return half
+    e *= z
+    r -= e
+    above = (x > 0).astype(x.dtype)
+    np.multiply(above, -2, out=e)
+    e += 1
+    r *= e
+    r += above
+    return r
 
 
 def _slope_tanh(x: np.ndarray) -> np.ndarray:
-    """0.5 (1 + t) + 0.5 x (1 - t^2) u' with u' = sqrt(2 / pi) (1 + 3 * 0.044715 x^2)."""
-    t = tanh_of(x)
-    u = x * x
-    u *= 1.5 * 0.044715 * math.sqrt(2 / math.pi)
-    u += 0.5 * math.sqrt(2 / math.pi)
-    u *= x
-    u *= 1 - t * t
-    t *= 0.5
-    t += 0.5
-    t += u
-    return t
+    """s (1 + x (1 - s) (2 u)') with s = sigmoid(2 u) and 1 - s = exp(-2 u) s, which has no cancellation."""
+    e = doubled(x)
+    np.negative(e, out=e)
+    np.minimum(e, 80, out=e)  # above, s is 0 to rounding; exp must not overflow
+    np.exp(e, out=e)
+    s = e + 1
+    np.reciprocal(s, out=s)
+    e *= s
+    e *= x
+    slope = x * x
+    slope *= 6 * 0.044715 * math.sqrt(2 / math.pi)
+    slope += 2 * math.sqrt(2 / math.pi)
+    e *= slope
+    e += 1
+    e *= s
+    return e
 
 
 def run(x: np.ndarray, dy: np.ndarray, approximate: str = "none") -> np.ndarray:

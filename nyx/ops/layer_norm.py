@@ -34,7 +34,7 @@ def launch(step: Step, traits: Traits) -> Launch:
     x, _, b = step.inputs
     assert x
     push = {"rows": x.rows, "cols": x.shape[-1], "has_b": int(b is not None), "eps": step.consts["eps"]}
-    return Launch((by_rows(x.rows, push, traits),))
+    return Launch((by_rows(x.rows, x.shape[-1], push, traits),))
 
 
 def run(

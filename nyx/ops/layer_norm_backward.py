@@ -47,7 +47,7 @@ def launch(step: Step, traits: Traits) -> Launch:
     rows, cols, parts = x.rows, x.shape[-1], strips(x.rows, traits)
     push: dict[str, int | float] = {"rows": rows, "cols": cols, "strips": parts}
     push |= {"has_dw": int(dw is not None), "has_db": int(db is not None)}
-    passes = [by_rows(rows, push, traits)] if dx else []
+    passes = [by_rows(rows, cols, push, traits)] if dx else []
     if dw or db:
         passes.append(Pass(groups_of(parts * ceil_div(cols, 4), 64, traits), push, "strips"))
         passes.append(Pass(groups_of(cols, 64, traits), push, "sum"))

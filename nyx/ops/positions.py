@@ -1,6 +1,5 @@
-"""y[b, t] = x[b, t] + w[start + t]: learned positions. start (i32, default 0) is where a continued text goes on.
-
-start + T must not exceed S, which is for the host to check; the shader writes NaN otherwise.
+"""y[b, t] = x[b, t] + w[start + t]: learned positions. start (i32, default 0) is where a continued text goes on. Where
+start + t is no row of w for some t, all of y is NaN.
 """
 
 from __future__ import annotations
@@ -41,6 +40,8 @@ def launch(step: Step, traits: Traits) -> Launch:
 
 def run(x: np.ndarray, w: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
     first = 0 if start is None else int(start[0])
+    if not 0 <= first <= len(w) - x.shape[1]:
+        return np.full_like(x, np.nan)
     return x + w[first : first + x.shape[1]]
 
 

@@ -23,7 +23,7 @@ def shapes(y: Tensor, rstd: Tensor, dy: Tensor) -> tuple[tuple[int, ...], ...]:
 def launch(step: Step, traits: Traits) -> Launch:
     y = step.inputs[0]
     assert y
-    return Launch((by_rows(y.rows, {"rows": y.rows, "cols": y.shape[-1]}, traits),))
+    return Launch((by_rows(y.rows, y.shape[-1], {"rows": y.rows, "cols": y.shape[-1]}, traits),))
 
 
 def run(y: np.ndarray, rstd: np.ndarray, dy: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from table import ROWS_COLUMNS, SIZES, Bound, Case, Draw, Row, Shape, exactly, positive, sweep
+from table import ROWS_COLUMNS, SIZES, Bound, Case, Draw, Row, Shape, around_one, below, exactly, positive, sweep
 
 INF, NAN = float("inf"), float("nan")
 
@@ -25,6 +25,21 @@ def some_ignored(d: Draw) -> np.ndarray:
     classes = d.case.shapes["logits"][-1]
     return d.rng.integers(-1 - classes // 8, classes, d.shape, dtype=np.int32)
 
+
+def steps(d: Draw) -> np.ndarray:
+    """Evenly from -15 to 15 times the scale: every part of an activation's curve."""
+    return np.linspace(-15, 15, int(np.prod(d.shape))).reshape(d.shape) * d.scale
+
+
+def norm_backward(r: int, c: int) -> dict[str, Shape]:
+    return {"x": (r, c), "w": (c,), "mean": (r,), "rstd": (r,), "dy": (r, c)}
+
+
+# Rows enough for several strips of a sum over rows, with and without whole vec4s.
+STRIPS = (*ROWS_COLUMNS, (300, 24), (1030, 5))
+FAR = "far below zero there is 0 in one and less than 1e-30 in the other"
+FORMS = ({}, {"approximate": "tanh"})
+BACKWARD = "a backward has no gradient of its own: there are no second derivatives"
 
 ROWS: dict[str, Row] = {
     "add": Row(
@@ -100,5 +115,163 @@ ROWS: dict[str, Row] = {
             "control": exactly(0.7, 2, 0, 0),
             "v": positive(),
         },
+    ),
+    "embedding": Row(
+        cases=[
+            *sweep(lambda r, v, c: {"tokens": (r,), "w": (v, c)}, ((1, 1, 1), (33, 5, 31), (65, 300, 8), (7, 3, 257))),
+            *sweep(lambda b, t: {"tokens": (b, t), "w": (7, 12)}, ((2, 3), (5, 31)), [{"scale": 11.3}]),
+            Case(
+                {"tokens": (7,), "w": (5, 4)},
+                gradient=False,
+                data={"tokens": exactly(0, 5, 4, -1, 2**31 - 1, -(2**31), 1, dtype="i4")},
+            ),
+        ],
+        differentiable=("w",),
+        bound=Bound(rtol=1e-6, atol=0),
+        data={"tokens": below(lambda case: case.shapes["w"][0])},
+        scales=(1.0,),
+    ),
+    "embedding_backward": Row(
+        cases=[
+            *(
+                Case({"tokens": (r,), "dy": (r, c)}, {"vocab": v, "scale": s})
+                for r, v, c, s in (
+                    *((1, 1, 1, 1.0), (2, 300, 3, 0.5), (33, 5, 31, 1.0), (65, 300, 8, 1.0), (31, 2, 257, 1.0)),
+                    *((300, 65, 24, 3.0), (1030, 7, 5, 1.0), (1009, 3, 4, 1.0), (5000, 4000, 3, 1.0)),
+                )
+            ),
+            Case(
+                {"tokens": (2, 9), "dy": (2, 9, 8)},
+                {"vocab": 3},
+                data={"tokens": lambda d: d.rng.integers(-9, 9, d.shape, dtype=np.int32)},
+            ),
+        ],
+        differentiable=BACKWARD,
+        data={"tokens": below(lambda case: case.consts["vocab"])},
+        scales=(1.0,),
+    ),
+    "positions": Row(
+        cases=[
+            *sweep(lambda t, c: {"x": (2, t, c), "w": (t, c)}, ROWS_COLUMNS),
+            *sweep(lambda t, c: {"x": (3, t, c), "w": (t + 5, c)}, ((1, 8), (7, 63), (5, 32))),
+            *(
+                Case(
+                    {"x": (2, 3, c), "w": (8, c), "start": (1,)},
+                    fixed=("w",),
+                    data={"start": exactly(start, dtype="i4")},
+                    gradient=0 <= start <= 5,
+                )
+                for c in (4, 5)
+                for start in (0, 1, 5, 6, -1, -(2**31))  # the last three leave no room
+            ),
+        ],
+        differentiable=("x", "w"),
+        bound=Bound(rtol=0, atol=1e-7),
+        scales=(1.0,),
+    ),
+    "positions_backward": Row(
+        cases=[
+            *(Case({"dy": (3, t, c)}, {"positions": t}) for t, c in ROWS_COLUMNS),
+            *(
+                Case({"dy": (b, t, c)}, {"positions": t + 3})
+                for b, t, c in ((1, 1, 1), (2, 5, 32), (33, 2, 7), (9, 3, 4))
+            ),
+        ],
+        differentiable=BACKWARD,
+        scales=(1.0,),
+    ),
+    "rms_norm": Row(
+        cases=[
+            *sweep(lambda r, c: {"x": (r, c)}, ROWS_COLUMNS),
+            *sweep(lambda c: {"x": (2, 3, c)}, (8, 13), [{"eps": 1e-5}, {"eps": 0.1}]),
+        ],
+        differentiable=("x",),
+    ),
+    "rms_norm_backward": Row(
+        cases=sweep(lambda r, c: {"y": (r, c), "rstd": (r,), "dy": (r, c)}, ROWS_COLUMNS),
+        differentiable=BACKWARD,
+        data={"rstd": positive()},
+    ),
+    "layer_norm": Row(
+        cases=[
+            *sweep(lambda r, c: {"x": (r, c), "w": (c,), "b": (c,)}, ROWS_COLUMNS),
+            *sweep(lambda r, c: {"x": (2, r, c), "w": (c,)}, ((1, 8), (3, 13), (2, 65)), [{}, {"eps": 0.1}]),
+        ],
+        differentiable=("x", "w", "b"),
+        data={"w": around_one},
+    ),
+    "layer_norm_backward": Row(
+        cases=[
+            *sweep(norm_backward, STRIPS),
+            *sweep(norm_backward, ((5, 32), (7, 63)), [{"need_dx": False}, {"need_dw": False}, {"need_db": False}]),
+            *sweep(norm_backward, ((7, 9),), [{"need_dw": False, "need_db": False}]),
+        ],
+        differentiable=BACKWARD,
+        data={"w": around_one, "rstd": positive()},
+    ),
+    "gelu": Row(
+        cases=[
+            *sweep(lambda n: {"x": (n,)}, SIZES, FORMS),
+            *sweep(lambda n: {"x": (3, n)}, (200, 1500), FORMS, data={"x": steps}, gradient=False),
+        ],
+        differentiable=("x",),
+        bound=Bound(floor=1e-30, why=FAR),
+    ),
+    "gelu_backward": Row(
+        cases=[
+            *sweep(lambda n: {"x": (n,), "dy": (n,)}, SIZES, FORMS),
+            *sweep(lambda n: {"x": (3, n), "dy": (3, n)}, (200, 1500), FORMS, data={"x": steps}),
+        ],
+        differentiable=BACKWARD,
+        bound=Bound(floor=1e-30, why=FAR),
+    ),
+    "relu": Row(
+        cases=[
+            *sweep(lambda n: {"x": (n,)}, SIZES),
+            Case({"x": (2, 2)}, data={"x": exactly(0.0, -0.0, 1e-30, -INF)}, gradient=False),
+        ],
+        differentiable=("x",),
+        bound=Bound(rtol=0, atol=0),
+        scales=(1.0,),
+    ),
+    "relu_backward": Row(
+        cases=[
+            *sweep(lambda n: {"y": (n,), "dy": (n,)}, SIZES),
+            Case({"y": (5,), "dy": (5,)}, data={"y": exactly(0.0, -0.0, 1e-30, -1, INF)}),
+        ],
+        differentiable=BACKWARD,
+        bound=Bound(rtol=0, atol=0),
+        scales=(1.0,),
+    ),
+    "swiglu": Row(
+        cases=sweep(lambda r, c: {"x": (r, 2 * c)}, ROWS_COLUMNS),
+        differentiable=("x",),
+    ),
+    "swiglu_backward": Row(
+        cases=sweep(lambda r, c: {"x": (r, 2 * c), "dy": (r, c)}, ROWS_COLUMNS),
+        differentiable=BACKWARD,
+    ),
+    "sigmoid_gate": Row(
+        cases=sweep(lambda r, c: {"x": (2, r, c), "gate": (2, r, c)}, ROWS_COLUMNS),
+        differentiable=("x", "gate"),
+    ),
+    "sigmoid_gate_backward": Row(
+        cases=sweep(lambda r, c: {"x": (2, r, c), "gate": (2, r, c), "dy": (2, r, c)}, ROWS_COLUMNS),
+        differentiable=BACKWARD,
+    ),
+    "scale": Row(
+        cases=sweep(lambda n: {"x": (n,)}, SIZES, [{"factor": -0.3}]),
+        differentiable=("x",),
+        bound=Bound(rtol=1e-7, atol=0),
+        scales=(1.0,),
+    ),
+    "copy": Row(
+        cases=[
+            *sweep(lambda n: {"x": (n,)}, SIZES),
+            *sweep(lambda r, c: {"x": (2, r, c)}, ROWS_COLUMNS),
+        ],
+        differentiable=("x",),
+        bound=Bound(rtol=0, atol=0),
+        scales=(1.0,),
     ),
 }

@@ -1,0 +1,16 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "lanes.glsl"
+// y = max(x, 0)
+layout(local_size_x = 64) in;
+layout(std430, binding = 0) readonly buffer X { float x[]; };
+layout(std430, binding = 0) readonly buffer X4 { vec4 x4[]; };
+layout(std430, binding = 1) writeonly buffer Y { float y[]; };
+layout(std430, binding = 1) writeonly buffer Y4 { vec4 y4[]; };
+layout(push_constant) uniform Push { uint x_at, y_at, n; };
+
+void main() {
+    uint fast = quads(n, x_at | y_at);
+    for (uint i = flat_index(); i < fast; i += lanes()) y4[y_at / 4u + i] = max(x4[x_at / 4u + i], 0.0);
+    for (uint i = 4u * fast + flat_index(); i < n; i += lanes()) y[y_at + i] = max(x[x_at + i], 0.0);
+}
