@@ -38,12 +38,12 @@ void main() {
         p4[i] = param, m4[j] = mean, v4[k] = square;
         return;
     }
-    uint count = min(4u, n - at);
-    for (uint k = 0u; k < count; ++k) {
+    for (uint k = 0u; k < 4u; ++k) {
+        if (at + k >= n) continue;
         gradient[k] = g[g_at + at + k];
         param[k] = p[p_at + at + k], mean[k] = m[m_at + at + k], square[k] = v[v_at + at + k];
     }
     update(gradient, param, mean, square);
-    for (uint k = 0u; k < count; ++k)
-        p[p_at + at + k] = param[k], m[m_at + at + k] = mean[k], v[v_at + at + k] = square[k];
+    for (uint k = 0u; k < 4u; ++k)
+        if (at + k < n) p[p_at + at + k] = param[k], m[m_at + at + k] = mean[k], v[v_at + at + k] = square[k];
 }

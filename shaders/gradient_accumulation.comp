@@ -16,6 +16,7 @@ void main() {
     if (column + 4u <= columns && ((from | to) & 3u) == 0u) {
         acc4[to / 4u] += g4[from / 4u];
     } else {
-        for (uint k = 0u; k < min(4u, columns - column); ++k) acc[to + k] += g[from + k];
+        for (uint k = 0u; k < 4u; ++k)
+            if (column + k < columns) acc[to + k] += g[from + k];
     }
 }

@@ -42,7 +42,7 @@ def shapes(
 def launch(step: Step, traits: Traits) -> Launch:
     """A power of two of invocations per row; one, in the variant without barriers, on a software driver.
 
-    Barriers are slow there; but Mesa's lavapipe ends all loops of an invocation after 65535 turns, so not for long rows.
+    Barriers are slow there, but lavapipe ends all loops of an invocation after 65535 turns: so not for long rows.
     """
     logits = step.inputs[0]
     assert logits
