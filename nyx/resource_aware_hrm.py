@@ -16,6 +16,7 @@ from nyx.backends.cpu import CpuBackend
 from nyx.config import Config, ModelConfig
 from nyx.errors import CheckpointError, DivergenceError, ProgramError
 from nyx.nn import build
+from nyx.program import Program
 from nyx.text.batches import Batch, evaluation_windows
 from nyx.text.vocabulary import Vocabulary
 from nyx.training.optimizer import AdamW
@@ -114,6 +115,11 @@ class ResourceAwareHRM:
         """Takes what `training_state` gave."""
         self._train.load(tensors, updates)
 
+    def training_programs(self) -> list[Program]:
+        """The Programs of the training: micro-batches, then updates."""
+        training = self._train
+        return [*(m.program for m in training.micro.values()), *training.optimizer.programs.values()]
+
     @property
     def _train(self) -> _Training:
         if self._training is None:
@@ -175,8 +181,7 @@ class _Training:
         train = config.train
         self.hrm, self.train, self.seed, self.max_steps = hrm, train, config.seed, max_steps
         self.inputs = Inputs(train.batch_size, train.seq_len)
-        rate = getattr(config.model, "dropout", 0.0)
-        self.dropout = rate > 0
+        self.dropout = getattr(config.model, "dropout", 0.0) > 0
         self.micro: dict[tuple[int | None, bool], MicroStep] = {}
         keys = sorted({hrm.model.bp_steps(s, max_steps) or 0 for s in range(max_steps)} or {0})
         self.optimizer = AdamW(

@@ -37,13 +37,14 @@ class CpuBackend(Backend):
         self.prepare(program)
         live: dict[Tensor, np.ndarray] = {}
         in_use = 0
-        for plan in self._plans[program]:
-            in_use += self._run_step(plan, live)
-            self._temporary = max(self._temporary, in_use)
-            if check_finite:
-                self._check(plan.step, live)
-            for tensor in plan.ends:
-                in_use -= live.pop(tensor).nbytes
+        with np.errstate(all="ignore"):  # values that are not finite are found by `clip`, as on any device
+            for plan in self._plans[program]:
+                in_use += self._run_step(plan, live)
+                self._temporary = max(self._temporary, in_use)
+                if check_finite:
+                    self._check(plan.step, live)
+                for tensor in plan.ends:
+                    in_use -= live.pop(tensor).nbytes
 
     def _run_step(self, plan: _Plan, live: dict[Tensor, np.ndarray]) -> int:
         step = plan.step

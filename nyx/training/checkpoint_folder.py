@@ -134,10 +134,10 @@ class CheckpointFolder:
                     with storage_errors("remove", path):
                         path.unlink(missing_ok=True)
 
-    def rewind(self, checkpoint: Checkpoint) -> None:
+    def rewind(self, checkpoint: Checkpoint) -> Path:
         """Make a wholly loaded state the newest here: write it when it is not here, move later ones to `superseded/`.
 
-        `best` and `latest` follow. Whatever moment this is interrupted at, no state is lost.
+        `best` and `latest` follow; returns the state's file. Whatever moment this is interrupted at, no state is lost.
         """
         if not checkpoint.complete:
             raise ValueError("only a wholly loaded checkpoint can be gone on from")
@@ -156,9 +156,10 @@ class CheckpointFolder:
         best = [entry.path for entry in self.entries()[0] if entry.step == info.training.best_step]
         if best:
             write_text(self.path / BEST, best[0].name + "\n")
-            return
-        with storage_errors("remove", self.path / BEST):
-            (self.path / BEST).unlink(missing_ok=True)
+        else:
+            with storage_errors("remove", self.path / BEST):
+                (self.path / BEST).unlink(missing_ok=True)
+        return path
 
     def _supersede(self, paths: Iterable[Path]) -> None:
         for path in paths:

@@ -34,7 +34,8 @@ def find_run(info: CheckpointInfo, path: Path, runs: Path) -> Path | None:
     training = info.training
     if not training.run_id or "\0" in training.run_dir:
         return None
-    candidates = [path.absolute().parent.parent, path.absolute().parent.parent.parent]
+    above = list(path.absolute().parents)[1:3]  # of checkpoints/FILE and of checkpoints/superseded/FILE
+    candidates = above if path.is_absolute() else [Path(os.path.relpath(folder)) for folder in above]
     if training.run_dir:
         candidates += [Path(training.run_dir), runs / Path(training.run_dir).name]
     return next((folder for folder in candidates if (read_run(folder) or {}).get("id") == training.run_id), None)

@@ -53,9 +53,9 @@ class RunDirectory:
 
     def __init__(self, path: Path, keeping: Keeping, say: Callable[[str], None] | None = None) -> None:
         """Take the lock. Raises RunDirectoryError when another process has it, or it cannot be had."""
-        self.path, self.keeping, self.say = path, keeping, say or self.log
+        self.path, self.keeping, self.say = path, keeping, self.log if say is None else say
         self.checkpoints = CheckpointFolder(path / CHECKPOINTS, keeping.template, keeping.keep_last)
-        self.id, self.parent_id, self.attempt = "", "", 0
+        self.id, self.parent_id, self.attempt, self._noted = "", "", 0, None
         self._lock = _take(path / LOCK)
         folders = [path, path / CHECKPOINTS, path / GATES, *([keeping.published.parent] if keeping.published else [])]
         for folder in folders:
@@ -143,10 +143,10 @@ class RunDirectory:
         changed = {key: value for key, value in _as_json(about).items() if run.get(key) != value}
         attempt = {"attempt": self.attempt, "started": _now(), "from_step": info.training.step, **changed}
         self._write_run({**run, "attempts": [*attempts, attempt]})
-        self.checkpoints.rewind(checkpoint)
+        path = self.checkpoints.rewind(checkpoint)
         mark_resume(self.path / METRICS, self.attempt, info.training.attempt, info.training.step)
         self._change_config(config_text)
-        self._make_way()
+        self._publish(path)
 
     def _change_config(self, text: str) -> None:
         """The configuration of this attempt; another one that was there stays under another name."""
@@ -166,8 +166,14 @@ class RunDirectory:
         if target is not None:
             files.make_folder(target.parent)
             note = make_way(target, {self.id, self.parent_id} - {""}, self.keeping.runs)
-            if note:
+            if note and note != self._noted:
                 self.say(note)
+            self._noted = note
+
+    def _publish(self, path: Path) -> None:
+        if self.keeping.published is not None:
+            self._make_way()
+            files.publish(path, self.keeping.published)
 
     def save(
         self,
@@ -189,9 +195,7 @@ class RunDirectory:
         files.sync_file(self.path / METRICS)
         info = replace(info, training=training)
         path = self.checkpoints.save(tensors, info, best=best, extra_names=extra_names)
-        if self.keeping.published is not None:
-            self._make_way()
-            files.publish(path, self.keeping.published)
+        self._publish(path)
         self.checkpoints.prune()
         return path
 

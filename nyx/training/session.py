@@ -12,7 +12,9 @@ import numpy as np
 
 import nyx
 from nyx import config as configuration
-from nyx.config import Config, Loaded
+from nyx import configload
+from nyx.config import Config
+from nyx.configload import Loaded, dump_yaml
 from nyx.errors import CheckpointError, ConfigError
 from nyx.files import show_path
 from nyx.resource_aware_hrm import ResourceAwareHRM
@@ -43,7 +45,7 @@ def train(loaded: Loaded, *, run_path: Path | None = None, init_from: Path | Non
     if parent is not None:
         hrm.load_weights(model_tensors(parent))
     run = RunDirectory.create(
-        config.name, configuration.dump_yaml(config), _about(config, hrm, corpus), _keeping(config),
+        config.name, dump_yaml(config), _about(config, hrm, corpus), _keeping(config),
         path=run_path, parent=parent, say=monitor.line,
     )  # fmt: skip
     with run:
@@ -61,7 +63,7 @@ def resume(path: Path, sets: Sequence[str] = (), device: str | None = None, *, a
     info = checkpoint.info()
     before = Config.from_dict(info.config)
     overrides = {} if device is None else {"device": device}
-    config = configuration.amend(info.config, show_path(path), sets, overrides=overrides).config
+    config = configload.amend(info.config, show_path(path), sets, overrides=overrides).config
     _announce(before, config, monitor)
     vocabulary = Vocabulary.from_json(info.vocabulary)
     if info.training.finished and not _asks_for_more(before, config):
@@ -78,7 +80,7 @@ def resume(path: Path, sets: Sequence[str] = (), device: str | None = None, *, a
         )
     hrm = ResourceAwareHRM(config.model, vocabulary, config.device)
     run = RunDirectory.resume(
-        checkpoint, config.name, configuration.dump_yaml(config), _about(config, hrm, corpus), _keeping(config),
+        checkpoint, config.name, dump_yaml(config), _about(config, hrm, corpus), _keeping(config),
         say=monitor.line,
     )  # fmt: skip
     info.training.finished = False

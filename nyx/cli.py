@@ -1,0 +1,252 @@
+"""The command line. Each verb calls one function; what it imports, it imports when it runs, so that --help is quick."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nyx import __version__
+from nyx.errors import NyxError, UsageError
+
+CONFIG = click.option("--config", "-c", metavar="FILE", help="A YAML file, or the name of a packaged configuration.")
+SET = click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change one key, such as train.lr=3e-4.")
+DEVICE = click.option("--device", metavar="D", help='auto, cpu, vulkan, vulkan:N, or a part of a device\'s name.')
+EXISTING = click.Path(path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="nyx")
+def cli() -> None:
+    """Trains small character-level language models on any GPU with a Vulkan driver, or on the CPU."""
+
+
+@cli.command()
+@click.argument("text", nargs=-1)
+@CONFIG
+@SET
+@DEVICE
+@click.option("--out", metavar="CKPT", help="Where the newest state is kept (checkpoint.path).")
+@click.option("--run-dir", type=EXISTING, metavar="DIR", help="The run's own directory; by default a new one in runs/.")
+@click.option("--init-from", type=EXISTING, metavar="CKPT", help="Start with the weights of this checkpoint.")
+def train(text: tuple[str, ...], config: str | None, sets: tuple[str, ...], device: str | None, out: str | None,
+          run_dir: Path | None, init_from: Path | None) -> None:  # fmt: skip
+    """Train a model, on the files TEXT or on what the configuration names."""
+    from nyx.training import session
+
+    loaded = _load(config, sets, device=device, text=text, out=out)
+    session.train(loaded, run_path=run_dir, init_from=init_from)
+
+
+@cli.command()
+@click.argument("checkpoint", type=EXISTING)
+@SET
+@DEVICE
+@click.option("--any-corpus", is_flag=True, help="Go on although the text is not the one it was trained on.")
+def resume(checkpoint: Path, sets: tuple[str, ...], device: str | None, any_corpus: bool) -> None:
+    """Go on with a training from a checkpoint or a run's directory, exactly where it stopped."""
+    from nyx.training import session
+
+    session.resume(checkpoint, sets, device, any_corpus=any_corpus)
+
+
+@cli.command()
+@click.argument("checkpoint", type=EXISTING)
+@click.option("--prompt", "-p", required=True, help="The text to continue.")
+@click.option("-n", "--length", default=200, show_default=True, help="Characters to write.")
+@click.option("-t", "--temperature", default=0.8, show_default=True, help="0 takes the likeliest character.")
+@click.option("-k", "--top-k", default=0, show_default=True, help="Choose among so many of the likeliest; 0: all.")
+@click.option("--top-p", default=1.0, show_default=True, help="Choose among the likeliest with this probability.")
+@click.option("--seed", default=1337, show_default=True)
+@DEVICE
+def generate(checkpoint: Path, prompt: str, length: int, temperature: float, top_k: int, top_p: float, seed: int,
+             device: str | None) -> None:  # fmt: skip
+    """Continue a prompt with a trained model, on stdout."""
+    from nyx.generation import Sampling
+    from nyx.generation import generate as characters
+    from nyx.training import session
+
+    if length < 0:
+        raise UsageError(f"length must be 0 or more, got {length}")
+    sampling = Sampling(temperature, top_k, top_p, seed)
+    hrm = session.load_model(checkpoint, device or "auto", _say)
+    out = sys.stdout.buffer
+    out.write(prompt.encode("utf-8", "replace"))
+    for character in characters(hrm, prompt, length, sampling):
+        out.write(character.encode("utf-8"))
+        out.flush()
+    out.write(b"\n")
+    out.flush()
+
+
+@cli.command("eval")
+@click.argument("checkpoint", type=EXISTING)
+@click.argument("text", nargs=-1, required=True)
+@click.option("--seq-len", type=int, help="Window in characters; by default the model's block size.")
+@click.option("--batch-size", default=16, show_default=True)
+@DEVICE
+def evaluate(checkpoint: Path, text: tuple[str, ...], seq_len: int | None, batch_size: int, device: str | None) -> None:
+    """Measure a model on the files TEXT: JSON on stdout, losses in nats per character."""
+    from nyx.text.corpus import read_text
+    from nyx.training import session
+
+    hrm = session.load_model(checkpoint, device or "auto", _say)
+    window = seq_len or hrm.model.block_size
+    if not 0 < window <= hrm.model.block_size or batch_size < 1:
+        raise UsageError(f"--seq-len must lie in 1..{hrm.model.block_size} and --batch-size be 1 or more")
+    ids = hrm.vocabulary.encode_text(read_text(text, hrm.vocabulary.normalization))
+    found = hrm.evaluate(ids, seq_len=window, batch_size=batch_size)
+    _print_json({
+        "loss": found.loss, "perplexity": found.perplexity, "bits_per_character": found.bits_per_character,
+        "bits_per_byte": found.bits_per_byte, "accuracy": found.accuracy, "characters": found.characters,
+        "bytes": found.bytes, "seq_len": window,
+    })  # fmt: skip
+
+
+@cli.command()
+@click.argument("checkpoint", type=EXISTING)
+@click.argument("file", type=EXISTING)
+def export(checkpoint: Path, file: Path) -> None:
+    """Write the weights alone to FILE, as safetensors."""
+    from nyx.training.checkpoint import export_weights
+    from nyx.training.rundir import open_checkpoint
+
+    count = export_weights(open_checkpoint(checkpoint, _say, ("model.",)), file)
+    _say(f"{count} tensors written to {file}")
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def devices(as_json: bool) -> None:
+    """List what computes here, and what auto takes."""
+    from nyx import devices as here
+
+    if as_json:
+        _print_json({"vulkan": here.vulkan_devices(), "cpu": here.cpu_name(), "auto": str(here.choose("auto"))})
+    else:
+        click.echo(here.describe())
+
+
+@cli.command()
+def doctor() -> None:
+    """Check the installation: the native core, the shaders, and every device with a round trip."""
+    from nyx import doctor as checks
+
+    if not checks.examine(click.echo):
+        raise SystemExit(1)
+
+
+@cli.command()
+@CONFIG
+@SET
+@click.option("--steps/--no-steps", default=True, show_default=True, help="Print every Step.")
+@click.option("--vocab", default=96, show_default=True, help="Symbols, where the configuration does not say.")
+def plan(config: str | None, sets: tuple[str, ...], steps: bool, vocab: int) -> None:
+    """Print the Programs of a training and the memory they need, without running anything."""
+    from nyx.planning import describe
+
+    click.echo(describe(_load(config, sets).config, vocab, steps=steps))
+
+
+@cli.command()
+@CONFIG
+@SET
+@click.option("--steps", default=10, show_default=True, help="Training steps to time on each device.")
+def bench(config: str | None, sets: tuple[str, ...], steps: int) -> None:
+    """Time training steps of a configuration on every device here, side by side: JSON on stdout."""
+    from nyx.planning import measure
+
+    _print_json(measure(_load(config, sets).config, steps, _say))
+
+
+@cli.group()
+def corpus() -> None:
+    """Make and look at corpora."""
+
+
+@corpus.command("hlx")
+@click.option("--out", default="data/hlx.txt", show_default=True, type=EXISTING)
+@click.option("--size", type=int, help="Characters, at least.")
+@click.option("--seed", type=int)
+def corpus_hlx(out: Path, size: int | None, seed: int | None) -> None:
+    """Write the default corpus: requests in English with their notation in a small language."""
+    from nyx.text import hlx
+
+    size, seed = hlx.DEFAULT_CHARS if size is None else size, hlx.DEFAULT_SEED if seed is None else seed
+    written = hlx.write(out, size, seed)
+    _say(f"{written.characters} characters ({written.utf8_bytes} bytes) written to {out}")
+
+
+@cli.group("config")
+def config_group() -> None:
+    """Look at configurations."""
+
+
+@config_group.command("show")
+@click.argument("name", required=False)
+@SET
+def config_show(name: str | None, sets: tuple[str, ...]) -> None:
+    """Print a configuration with every key and where its value comes from."""
+    from nyx.configload import dump_yaml
+
+    loaded = _load(name, sets)
+    click.echo(dump_yaml(loaded.config, loaded.origins), nl=False)
+
+
+@config_group.command("schema")
+def config_schema() -> None:
+    """Print the JSON schema of configurations, for editors."""
+    from nyx.config import schema
+
+    _print_json(schema())
+
+
+def _load(name: str | None, sets: tuple[str, ...], *, device: str | None = None, text: tuple[str, ...] = (),
+          out: str | None = None) -> Any:  # fmt: skip
+    from nyx.configload import load
+
+    overrides: dict[str, Any] = {}
+    if device is not None:
+        overrides["device"] = device
+    if text:
+        overrides["data.path"] = list(text)
+    if out is not None:
+        overrides["checkpoint.path"] = out
+    return load(name, sets, overrides=overrides)
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def main() -> None:
+    """The `nyx` program: runs a command, turns errors into one line and the exit code of their kind."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except NyxError as error:
+        _say(f"nyx: {error}")
+        code = error.exit_code
+    except click.ClickException as error:
+        _say(f"nyx: {error.format_message()}")
+        code = UsageError.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        code = 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = 0
+    except MemoryError:
+        _say("nyx: out of memory: lower train.batch_size, train.seq_len or the model's size")
+        code = 71
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""What `nyx plan` prints and `nyx bench` times: the Programs of a configuration, on no device and on every device."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from nyx import devices
+from nyx.backends.null import NullBackend
+from nyx.config import Config
+from nyx.errors import NyxError
+from nyx.resource_aware_hrm import ResourceAwareHRM
+from nyx.text.batches import Batch
+from nyx.text.vocabulary import FIXED, Vocabulary
+
+MIB = 2**20
+
+
+def _vocabulary(config: Config, size: int) -> Vocabulary:
+    """The configured vocabulary, or `size` symbols in the place of a corpus's own."""
+    model = config.model
+    if model.vocabulary in FIXED:
+        return Vocabulary.fixed(model.vocabulary, model.vocab_size)
+    return Vocabulary("".join(map(chr, range(0x100, 0x100 + min(size, model.vocab_size or size)))), (), model.vocab_size)
+
+
+def describe(config: Config, vocab: int, *, steps: bool) -> str:
+    """The Programs of a training with their Steps, and the bytes a GPU would need."""
+    backend = NullBackend()
+    hrm = ResourceAwareHRM(config.model, _vocabulary(config, vocab), backend)
+    hrm.initialize_training(config, config.train.max_steps or 1000)
+    lines = []
+    for program in hrm.training_programs():
+        launches, placement = backend.plan(program)
+        count = sum(len(launch.passes) for launch in launches)
+        lines.append(
+            f"{program.name}: {len(program.steps)} steps, {count} dispatches, "
+            f"{placement.elements * 4 / MIB:.1f} MiB of temporaries"
+        )
+        if steps:
+            lines += [str(program), ""]
+    use = backend.memory()
+    parts = ", ".join(f"{role} {n / MIB:.1f}" for role, n in sorted(use.persistent.items()))
+    lines.append(f"{hrm.model.parameters.count():,} parameters, {hrm.model.vocab_size} symbols")
+    lines.append(f"memory: {use.total / MIB:.1f} MiB (temporaries {use.temporary / MIB:.1f}, {parts})")
+    return "\n".join(lines)
+
+
+def measure(config: Config, steps: int, say: Callable[[str], None]) -> dict[str, Any]:
+    """Median, least and greatest milliseconds of a training step on every device here."""
+    specs = ["cpu", *(f"vulkan:{d['index']}" for d in devices.vulkan_devices() if not d["problem"])]
+    found: dict[str, Any] = {}
+    for spec in specs:
+        try:
+            found[spec] = _time(config, spec, steps)
+        except NyxError as error:
+            found[spec] = {"error": str(error)}
+        say(f"{spec}: {found[spec]}")
+    return found
+
+
+def _time(config: Config, device: str, steps: int) -> dict[str, Any]:
+    train, symbols = config.train, _vocabulary(config, 96)
+    hrm = ResourceAwareHRM(config.model, symbols, device)
+    hrm.initialize_training(config, 1)
+    hrm.initialize(config.seed)
+    shape = (train.batch_size * train.grad_accum_steps, train.seq_len)
+    x = np.random.default_rng(0).integers(0, len(symbols), shape).astype(np.int32)
+    batch, times = Batch(x, x, x.size), []
+    for n in range(steps + 2):  # two to warm up
+        start = time.perf_counter()
+        hrm.process_character_training_batch(batch, n, train.lr)
+        hrm.backend.synchronize()
+        times.append((time.perf_counter() - start) * 1e3)
+    name = hrm.device
+    hrm.close()
+    median = statistics.median(times[2:])
+    return {
+        "device": name,
+        "ms": round(median, 3),
+        "ms_min": round(min(times[2:]), 3),
+        "ms_max": round(max(times[2:]), 3),
+        "chars_per_sec": round(x.size / median * 1e3),
+    }
+
+
