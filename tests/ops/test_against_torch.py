@@ -8,6 +8,7 @@ import pytest
 from nyx.ops import adam, clip, cross_entropy, grad_norm
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install torch")
+torch.set_num_threads(1)  # at these sizes threads only wait for each other
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])
@@ -33,7 +34,7 @@ def test_cross_entropy(rows: int, classes: int, smoothing: float) -> None:
 @pytest.mark.parametrize("decay", [0.0, 0.1])
 def test_fifty_clipped_steps_of_adam(decay: float) -> None:
     """Two tensors with one norm, as a training step makes it: parameters and the norm of every step."""
-    rng, sizes, betas, lr, max_norm = np.random.default_rng(1), (21, 40_000), (0.9, 0.95), 0.01, 30.0
+    rng, sizes, betas, lr, max_norm = np.random.default_rng(1), (21, 17_000), (0.9, 0.95), 0.01, 30.0
     ours = [[rng.standard_normal(n), np.zeros(n), np.zeros(n)] for n in sizes]
     theirs = [torch.nn.Parameter(torch.tensor(p)) for p, _, _ in ours]
     optimizer = torch.optim.AdamW(theirs, lr=lr, betas=betas, eps=1e-8, weight_decay=decay)
