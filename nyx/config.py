@@ -1,0 +1,319 @@
+"""The typed configuration: every key with its meaning, default and range. `nyx.configload` puts one together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+TRAINING_ONLY = frozenset({"model.dropout", "model.bp_min_steps", "model.bp_max_steps", "model.bp_warmup_ratio"})
+"""Keys of the section `model` that say how it is trained, not what it is."""
+
+Conflict = tuple[tuple[str, ...], str]  # the keys that do not go together, and why
+
+Width = Annotated[int, Field(ge=1, le=1 << 16)]
+Depth = Annotated[int, Field(ge=1, le=1024)]
+Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Positive = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Name = Annotated[
+    str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00]*$", title="1 to 4096 characters, none of them NUL")
+]
+Names = Annotated[
+    tuple[Name, ...],
+    Field(min_length=1),
+    BeforeValidator(
+        lambda value: (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value,
+        json_schema_input_type=Name | Annotated[list[Name], Field(min_length=1)],
+    ),
+]
+
+
+class Section(BaseModel):
+    """Keys with no others beside them, of exactly their types, that do not change once made."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Keys that are right alone and wrong together."""
+        yield from ()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if found := list(self.conflicts()):
+            text = "; ".join(f"{', '.join(keys)}: {why}" for keys, why in found)
+            raise PydanticCustomError("conflict", "{text}", {"text": text, "faults": found})
+        return self
+
+
+class _Model(Section):
+    kind: str
+    """The architecture."""
+    n_head: Positive = 4
+    """Attention heads (H)."""
+    n_embd: Width = 128
+    """Width (C): a multiple of n_head."""
+    block_size: Annotated[int, Field(ge=1, le=1 << 20)] = 64
+    """Positions the model has: the longest window it can read, in characters."""
+    vocabulary: Literal["corpus", "hlx-115", "hlx-117"] = "corpus"
+    """The corpus's own characters, or a fixed set of symbols for the small language."""
+    vocab_size: Annotated[int, Field(ge=1, le=1 << 21)] | None = None
+    """Symbols (V), filled up with reserved ones; by default as many as the vocabulary has."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        if self.n_embd % self.n_head:
+            yield ("n_embd", "n_head"), f"n_embd {self.n_embd} is not a multiple of n_head {self.n_head}"
+
+
+class HrmConfig(_Model):
+    """The Hierarchical Reasoning Model for text."""
+
+    kind: Literal["hrm"] = "hrm"
+    H_cycles: Depth = 2
+    """Calls of the slow stack H."""
+    L_cycles: Depth = 2
+    """Calls of the fast stack L before each call of H."""
+    H_layers: Depth = 1
+    """Blocks in H."""
+    L_layers: Depth = 1
+    """Blocks in L."""
+    expansion: Annotated[float, Field(gt=0, le=64)] = 4.0
+    """The SwiGLU is 2/3 of expansion times n_embd wide, rounded up to a multiple of ff_multiple."""
+    ff_multiple: Width = 256
+    norm_eps: Annotated[float, Field(ge=1e-12, le=0.1)] = 1e-6
+    rope_theta: Annotated[float, Field(ge=1, le=1e9)] = 10000.0
+    """Base of the rotary positions' wavelengths."""
+    bp_min_steps: Annotated[int, Field(ge=2, le=1 << 20)] = 2
+    """Calls of H and L that the gradient flows through at the start of training."""
+    bp_max_steps: Annotated[int, Field(ge=2, le=1 << 20)] = 5
+    """The same after the first bp_warmup_ratio of training."""
+    bp_warmup_ratio: Annotated[float, Field(ge=0, le=1)] = 0.2
+
+    def conflicts(self) -> Iterator[Conflict]:
+        yield from super().conflicts()
+        if self.n_embd % (2 * self.n_head) == self.n_head:
+            width = self.n_embd // self.n_head
+            yield ("n_embd", "n_head"), f"n_embd / n_head is {width}; rotary positions need heads of an even width"
+        calls = self.H_cycles * (self.L_cycles + 1)
+        if self.bp_max_steps > calls:
+            why = f"bp_max_steps {self.bp_max_steps} is more than H_cycles * (L_cycles + 1) = {calls} calls"
+            yield ("bp_max_steps", "H_cycles", "L_cycles"), why
+        if self.bp_min_steps > self.bp_max_steps:
+            why = f"bp_min_steps {self.bp_min_steps} is more than bp_max_steps {self.bp_max_steps}"
+            yield ("bp_min_steps", "bp_max_steps"), why
+
+
+class TransformerConfig(_Model):
+    """A decoder-only transformer: pre-norm blocks with layer norms, learned positions."""
+
+    kind: Literal["transformer"] = "transformer"
+    n_layer: Depth = 4
+    """Blocks."""
+    n_ff: Annotated[int, Field(ge=1, le=1 << 18)] | None = None
+    """Width of the feed-forward layer (F); by default 4 n_embd."""
+    activation: Literal["gelu", "gelu_tanh", "relu"] = "gelu"
+    bias: bool = False
+    """Biases in linear layers and layer norms (an untied head too)."""
+    dropout: Share = 0.0
+    tied_head: bool = True
+    """The head is the embedding."""
+    final_norm: bool = True
+    """A layer norm before the head."""
+    init: Literal["normal_0.02", "xavier_uniform"] = "normal_0.02"
+    """GPT-2's start values, smaller where a block adds to the residual stream; or Xavier-uniform ones."""
+
+    @property
+    def ff_width(self) -> int:
+        """Width of the feed-forward layer (F)."""
+        return self.n_ff or 4 * self.n_embd
+
+
+ModelConfig = HrmConfig | TransformerConfig
+
+
+class DataConfig(Section):
+    """The corpus."""
+
+    path: Names = ("data/hlx.txt",)
+    """Text files, folders or patterns; the default corpus is made when it is missing."""
+    val_fraction: Share = 0.1
+    """The last part of the text, kept for validation; 0: none."""
+    split_by: Literal["position"] = "position"
+    """How the text is cut into training and validation part."""
+    normalization: Literal["nfc", "nfd", "nfkc", "nfkd", "none"] = "nfc"
+    """The Unicode form the text is brought to."""
+
+
+class TrainConfig(Section):
+    """Steps are optimizer steps, losses are in nats per character."""
+
+    max_steps: Positive | None = None
+    """Steps in all; with epochs too, whichever ends first."""
+    epochs: Positive | None = None
+    """Times that every training character is a target."""
+    batch_size: Positive = 16
+    """Windows in a micro-batch (B)."""
+    grad_accum_steps: Positive = 1
+    """Micro-batches in a step."""
+    seq_len: Annotated[int, Field(ge=0, le=1 << 20)] = 0
+    """Characters in a window (T); 0: as many as model.block_size."""
+    lr: Annotated[float, Field(gt=0, le=10)] = 1e-3
+    """The highest learning rate."""
+    min_lr: Annotated[float, Field(ge=0, le=10)] | None = None
+    """The learning rate at the end of the schedule; by default a tenth of lr."""
+    schedule: Literal["constant", "linear", "cosine"] = "cosine"
+    """How the rate falls after the warm-up."""
+    warmup_steps: Count = 0
+    """Steps in which the rate rises to lr."""
+    weight_decay: Annotated[float, Field(ge=0, le=100)] = 0.1
+    betas: tuple[Share, Share] = Field(default=(0.9, 0.95), strict=False)
+    """Adam's decay rates of the first and second moment."""
+    eps: Annotated[float, Field(ge=1e-20, le=0.1)] = 1e-8
+    grad_clip: Annotated[float, Field(ge=0, le=1e9)] = 1.0
+    """The largest norm of the whole gradient; 0: no clipping."""
+    label_smoothing: Share = 0.0
+    eval_every: Count = 200
+    """Steps between evaluations on the validation part; 0: at the end alone."""
+    eval_chars: Positive | None = None
+    """Characters of the validation part that are evaluated; by default all."""
+    log_every: Count = 10
+    """Steps between lines of progress; 0: none."""
+    sample_every: Count = 200
+    """Steps between texts written as `sample` says; 0: none."""
+    early_stop_patience: Count = 0
+    """Stop after so many evaluations without a better loss; 0: never."""
+    early_stop_min_delta: Annotated[float, Field(ge=0, le=100)] = 0.0
+    """A loss is better when it is lower by more than this."""
+
+    @property
+    def final_lr(self) -> float:
+        """The learning rate at the end of the schedule."""
+        return self.lr / 10 if self.min_lr is None else self.min_lr
+
+    def conflicts(self) -> Iterator[Conflict]:
+        if self.final_lr > self.lr:
+            yield ("min_lr", "lr"), f"min_lr {self.min_lr} is more than lr {self.lr}"
+        if self.max_steps is not None and self.warmup_steps > self.max_steps:
+            why = f"warmup_steps {self.warmup_steps} is more than max_steps {self.max_steps}"
+            yield ("warmup_steps", "max_steps"), why
+        if self.early_stop_patience and not self.eval_every:
+            yield ("early_stop_patience", "eval_every"), "early stopping needs evaluations; set eval_every"
+
+
+class CheckpointConfig(Section):
+    """When the state is saved, and where. It always is at the end, and when a signal stops the training."""
+
+    path: Name = "models/hrm.ckpt"
+    """The file that always holds the newest state of the newest run."""
+    template: Name = "step-{step:08d}.ckpt"
+    """Names in the run's own directory, from {step}, {epoch} and {phase}."""
+    keep_last: Count = 3
+    """Files kept there beside the best one; 0: all."""
+    every_steps: Count = 0
+    every_epochs: Count = 0
+    every_minutes: Annotated[float, Field(ge=0, le=1e6)] = 5.0
+    """0 turns each of the three off."""
+
+
+class SampleConfig(Section):
+    """Text written during training."""
+
+    prompt: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    """What it continues; by default the start of the validation part."""
+    length: Annotated[int, Field(ge=1, le=1 << 20)] = 200
+    """Characters."""
+    temperature: Annotated[float, Field(ge=0, le=100)] = 0.8
+    """0 takes the likeliest character."""
+    top_k: Count = 0
+    """Choose among so many of the likeliest; 0: among all."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Choose among the likeliest that together have this probability."""
+
+
+class Config(Section):
+    """A whole training. Relative paths are relative to the working directory."""
+
+    name: Annotated[str, Field(max_length=64, pattern=r"^\w[\w.-]*$", title="1 to 64 letters, digits, _ . or -")] = (
+        "run"
+    )
+    """Part of the name of the run's directory."""
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 1337
+    device: Name = "auto"
+    """auto, cpu, vulkan, vulkan:N, or a part of a device's name."""
+    precision: Literal["fp32"] = "fp32"
+    run_dir: Name = "runs"
+    """The folder in which every run makes its own."""
+    model: Annotated[ModelConfig, Field(discriminator="kind")] = HrmConfig()
+    data: DataConfig = DataConfig()
+    train: TrainConfig = TrainConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    sample: SampleConfig = SampleConfig()
+
+    def conflicts(self) -> Iterator[Conflict]:
+        train, positions = self.train, self.model.block_size
+        if train.seq_len > positions:
+            why = f"train.seq_len {train.seq_len} is more than model.block_size {positions}"
+            yield ("train.seq_len", "model.block_size"), why
+        if train.max_steps is None and train.epochs is None:
+            yield (
+                ("train.max_steps", "train.epochs"),
+                "no end of training is set; give either of them",
+            )
+        if train.early_stop_patience and not self.data.val_fraction:
+            yield ("train.early_stop_patience", "data.val_fraction"), "early stopping needs data.val_fraction above 0"
+
+    @model_validator(mode="after")
+    def _resolve(self) -> Self:
+        if not self.train.seq_len:
+            train = self.train.model_copy(update={"seq_len": self.model.block_size})
+            object.__setattr__(self, "train", train)  # the only change, before anyone sees it
+        return self
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Config:
+        """The configuration that `to_dict` gave. Raises ConfigError with a line for every fault."""
+        from nyx.configload import amend
+
+        return amend(values, "configuration", env={}).config
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every key, in dicts, lists and scalars that JSON can hold."""
+        return self.model_dump(mode="json")
+
+
+def flat(config: Config) -> dict[str, Any]:
+    """The values of `to_dict` by dotted key."""
+    values = config.to_dict()
+    return {
+        f"{section}.{key}" if isinstance(part, dict) else section: value
+        for section, part in values.items()
+        for key, value in (part.items() if isinstance(part, dict) else [(section, part)])
+    }
+
+
+def differences(a: Config, b: Config) -> list[tuple[str, Any, Any]]:
+    """The dotted keys whose values differ, with both values; None for a key that the other kind of model has not."""
+    left, right = flat(a), flat(b)
+    keys = [*left, *(key for key in right if key not in left)]
+    return [(key, left.get(key), right.get(key)) for key in keys if left.get(key) != right.get(key)]
+
+
+def is_architecture(key: str) -> bool:
+    """Whether weights trained with one value of the dotted key are of no use with another."""
+    return key.startswith("model.") and key not in TRAINING_ONLY
+
+
+def is_corpus(key: str) -> bool:
+    """Whether the dotted key says which characters are trained on."""
+    return key.startswith("data.")
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """The JSON schema of a configuration."""
+    return Config.model_json_schema()

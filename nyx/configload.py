@@ -1,0 +1,135 @@
+"""A configuration from its layers: defaults, over them the file, the environment, and the command line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nyx import configfile
+from nyx.config import Config, flat, schema
+from nyx.configfaults import Schema, alternatives, known_keys, suggest, validated
+from nyx.configfile import Fault, Parsed, dotted, printable
+from nyx.errors import ConfigError, UsageError
+
+OTHER_VARIABLES = frozenset(
+    {"NYX_CHECK", "NYX_VALIDATION", "NYX_SYNC_AUDIT", "NYX_REQUIRE_VULKAN"}
+    | {"NYX_TEST_DEVICE", "NYX_EXPECT_LANES", "NYX_GATE_LOG", "NYX_FAULT"}  # of the test suite
+)
+"""Environment variables that begin as those of keys do and are none."""
+DEFAULT = "default"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A configuration, where the value of each dotted key comes from, and the name of the file it began with."""
+
+    config: Config
+    origins: dict[str, str]
+    source: str
+
+
+def load(
+    name_or_path: str | None = None,
+    sets: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Loaded:
+    """A configuration file, or a packaged one (None: the packaged `default`), and what stands above it.
+
+    sets: "section.key=value" each, as after --set. env: os.environ if None. overrides: values by dotted key that come
+    from other options. Raises ConfigError with a line for every fault, MissingInputError when there is no such file,
+    UsageError for a --set without "=".
+    """
+    path = configfile.PACKAGED / f"{DEFAULT}.yaml" if name_or_path is None else configfile.locate(name_or_path)
+    source = configfile.label(path)
+    return _layered(configfile.parse(configfile.read(path), source), source, sets, env, overrides)
+
+
+def amend(
+    stored: Mapping[str, Any],
+    source: str,
+    sets: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Loaded:
+    """The same with a stored configuration (`Config.to_dict`) in the place of a file; `source` names where it is."""
+    if not isinstance(stored, Mapping):
+        raise ConfigError(f"{source}: it is not a section of keys")
+    parsed = Parsed()
+    for section, part in stored.items():
+        parsed.tree[section] = dict(part) if isinstance(part, Mapping) else part
+        keys = [(section, key) for key in part] if isinstance(part, Mapping) else []
+        parsed.origins |= dict.fromkeys([(section,), *keys], source)
+    return _layered(parsed, source, sets, env, overrides)
+
+
+def dump_yaml(config: Config, origins: Mapping[str, str] | None = None) -> str:
+    """The YAML of a configuration, which `load` reads back as an equal one; with where each value comes from."""
+    return configfile.dump(config.to_dict(), origins)
+
+
+def _layered(
+    parsed: Parsed,
+    source: str,
+    sets: Sequence[str],
+    env: Mapping[str, str] | None,
+    overrides: Mapping[str, Any] | None,
+) -> Loaded:
+    keys = known_keys(schema())
+    _environment(parsed, keys, os.environ if env is None else env)
+    for text in sets:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"--set {printable(text)}: write --set section.key=value")
+        _put_text(parsed, keys, key.strip(), value, "--set")
+    for key, value in (overrides or {}).items():
+        _put(parsed, key, value, "command line")
+    for section in {key.partition(".")[0] for key in keys if "." in key}:
+        if parsed.tree.get(section, ...) is None:  # written with nothing in it
+            parsed.tree[section] = {}
+    if isinstance(model := parsed.tree.setdefault("model", {}), dict):
+        model.setdefault("kind", "hrm")
+    config = validated(Config, schema(), parsed, source)
+    written = {dotted(path): origin for path, origin in parsed.origins.items()}
+    return Loaded(config, {key: written.get(key, "default") for key in flat(config)}, source)
+
+
+def _environment(parsed: Parsed, keys: Mapping[str, Schema], env: Mapping[str, str]) -> None:
+    variables = {f"NYX_{key.replace('.', '__').upper()}": key for key in keys}
+    for name in sorted(env):
+        if name in variables:
+            _put_text(parsed, keys, variables[name], env[name], name)
+        elif name.startswith("NYX_") and name not in OTHER_VARIABLES:
+            meant = suggest(name, list(variables))
+            parsed.faults.append(Fault(f"{printable(name)}: it names no key{meant or '; unset it'}"))
+
+
+def _put_text(parsed: Parsed, keys: Mapping[str, Schema], key: str, text: str, origin: str) -> None:
+    """Text is taken as it stands for a key that holds text, unless it is quoted or a list; otherwise it is YAML."""
+    path = tuple(key.split("."))
+    types = [node.get("type") for node in alternatives(keys.get(key, {}))]
+    value: Any = text
+    if "string" not in types or text[:1] in ("'", '"', "[") or ("null" in types and text == "null"):
+        try:
+            value = configfile.parse_value(text, f"{origin}: {printable(key)}")
+        except ConfigError as error:
+            parsed.faults.append(Fault(str(error), (path,)))
+            parsed.origins[path] = origin
+            return
+    _put(parsed, key, value, origin)
+
+
+def _put(parsed: Parsed, key: str, value: Any, origin: str) -> None:
+    path = tuple(key.split("."))
+    node = parsed.tree
+    for i, part in enumerate(path[:-1]):
+        if node.get(part) is None:
+            node[part] = {}
+        node = node[part]
+        if not isinstance(node, dict):
+            parsed.faults.append(Fault(f"{origin}: {dotted(path)}: {dotted(path[: i + 1])} has no keys in it"))
+            return
+    node[path[-1]] = value
+    parsed.origins[path] = origin
