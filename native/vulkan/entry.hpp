@@ -39,7 +39,7 @@ class Scope {
             undo_.clear();  // from here on it destroys itself
             check();
             return made;
-        } catch (const vk::SystemError&) {
+        } catch (const std::exception&) {
             check();  // the call that failed first, where there is one
             throw;
         }

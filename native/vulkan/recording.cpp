@@ -39,7 +39,7 @@ Recording::Recording(std::shared_ptr<Device> on, bool ordered) : device(std::mov
 }
 
 Recording::~Recording() {
-    if (state_ == State::pending && !device->lost) {
+    if (state_ == State::pending) {
         try {
             wait(kDestroyWaits, [] {});
         } catch (const std::exception&) {

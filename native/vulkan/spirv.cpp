@@ -11,7 +11,7 @@ namespace {
 
 enum Opcode : uint32_t {
     OpEntryPoint = 15, OpExecutionMode = 16, OpCapability = 17, OpTypePointer = 32, OpTypeStruct = 30,
-    OpDecorate = 71, OpMemberDecorate = 72,
+    OpFunction = 54, OpFunctionEnd = 56, OpDecorate = 71, OpMemberDecorate = 72,
 };
 constexpr uint32_t kMagic = 0x07230203, kLocalSize = 17, kBinding = 33, kOffset = 35, kPushConstant = 9;
 
@@ -32,7 +32,8 @@ Module read_module(const std::string& bytes) {
     std::memcpy(module.words.data(), bytes.data(), bytes.size());
     if (module.words[0] != kMagic) device_error("this is no SPIR-V module: it does not begin with 0x07230203");
 
-    bool has_main = false;
+    uint32_t main = 0, last = 0;  // the function of the entry point; the opcode before
+    bool main_is_there = false;
     std::map<uint32_t, uint32_t> struct_end;  // the highest member offset of each struct, plus one word
     std::vector<uint32_t> pushed;             // the types that a push constant pointer points at
     for (size_t at = 5; at < module.words.size();) {
@@ -41,7 +42,7 @@ Module read_module(const std::string& bytes) {
         const uint32_t* word = &module.words[at];
         if (opcode == OpEntryPoint && count > 3) {
             const char* name = reinterpret_cast<const char*>(word + 3);
-            has_main = has_main || std::strncmp(name, "main", (count - 3) * 4) == 0;
+            if (std::strncmp(name, "main", (count - 3) * 4) == 0) main = word[2];
         } else if (opcode == OpCapability && count == 2) {
             module.capabilities.push_back(word[1]);
         } else if (opcode == OpExecutionMode && count == 6 && word[2] == kLocalSize) {
@@ -53,10 +54,14 @@ Module read_module(const std::string& bytes) {
             end = std::max(end, word[4] + 4);
         } else if (opcode == OpTypePointer && count == 4 && word[2] == kPushConstant) {
             pushed.push_back(word[3]);
+        } else if (opcode == OpFunction && count == 5) {
+            main_is_there = main_is_there || word[2] == main;
         }
+        last = opcode;
         at += count;
     }
-    if (!has_main) device_error("this SPIR-V module has no entry point \"main\"");
+    if (last != OpFunctionEnd) device_error("this SPIR-V module is cut short or damaged");
+    if (!main || !main_is_there) device_error("this SPIR-V module has no entry point \"main\"");
     for (const uint32_t type : pushed) module.push_bytes = std::max(module.push_bytes, struct_end[type]);
     return module;
 }
