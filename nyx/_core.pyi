@@ -44,7 +44,7 @@ class Recording:
     @property
     def barriers(self) -> int: ...
     def dispatch(self, kernel: Kernel, groups: Sequence[int], push: bytes = b"") -> None:
-        """Adds one dispatch of `groups` (x, y, z) workgroups. ProgramError when they or the push constants do not fit."""
+        """Adds one dispatch of `groups` (x, y, z) workgroups. ProgramError when something does not fit."""
 
     def barrier(self) -> None:
         """What was dispatched before has finished and written before what follows reads or writes."""

@@ -33,7 +33,8 @@ import ctypes, gc, json, os, struct, sys
 import numpy as np
 from nyx import _core, errors
 
-entry, library, module, codes = sys.argv[1], ctypes.CDLL(sys.argv[2]), open(sys.argv[3], "rb").read(), json.loads(sys.argv[4])
+entry, library, codes = sys.argv[1], ctypes.CDLL(sys.argv[2]), json.loads(sys.argv[4])
+module = open(sys.argv[3], "rb").read()
 STEPS = 3
 
 def train():
