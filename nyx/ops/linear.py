@@ -6,11 +6,16 @@ import numpy as np
 
 from nyx import ops
 from nyx.ops import Launch, Pass, Spec, Traits, require
-from nyx.ops._matmul import aligned, product_pass
+from nyx.ops._matmul import fours, product_pass
 from nyx.program import Step
 from nyx.tensor import Tensor
 
-SPEC = Spec(inputs=("x", "w", "b"), outputs=("y",), optional=("b",), push=("m:u", "n:u", "k:u", "tiles_x:u", "bias:u"))
+SPEC = Spec(
+    inputs=("x", "w", "b"),
+    outputs=("y",),
+    optional=("b",),
+    push=("m:u", "n:u", "k:u", "tiles_x:u", "k_fours:u", "n_fours:u", "bias:u"),
+)
 
 
 def shapes(x: Tensor, w: Tensor, b: Tensor | None = None) -> tuple[tuple[int, ...], ...]:
@@ -21,10 +26,13 @@ def shapes(x: Tensor, w: Tensor, b: Tensor | None = None) -> tuple[tuple[int, ..
 
 def launch(step: Step, traits: Traits) -> Launch:
     x, w, b = step.inputs
-    assert x and w
+    y = step.outputs[0]
+    assert x and w and y
     m, (n, k) = x.rows, w.shape
-    variant, groups, tiles_x = product_pass(m, n, traits, aligned((x, k), (w, k)))
-    return Launch((Pass(groups, {"m": m, "n": n, "k": k, "tiles_x": tiles_x, "bias": int(b is not None)}, variant),))
+    k_fours, n_fours = fours((x, k), (w, k)), fours((y, n))
+    variant, groups, tiles_x = product_pass(m, n, traits, k_fours, n_fours)
+    push = {"m": m, "n": n, "k": k, "tiles_x": tiles_x, "k_fours": k_fours, "n_fours": n_fours, "bias": b is not None}
+    return Launch((Pass(groups, {name: int(value) for name, value in push.items()}, variant),))
 
 
 def run(x: np.ndarray, w: np.ndarray, b: np.ndarray | None = None) -> np.ndarray:

@@ -6,17 +6,21 @@ import numpy as np
 
 from nyx.errors import ProgramError
 from nyx.ops import Launch, Pass, Spec, Traits, ceil_div, groups_of, require
-from nyx.ops._matmul import aligned, product_pass, splits_for
+from nyx.ops._launch import TURNS
+from nyx.ops._matmul import fours, product_pass, strips_of
 from nyx.program import Step
 from nyx.tensor import Tensor
 
-# partial: (splits, N, K) sums over strips of rows, bias_partial: (bias_splits, N); `reduce` adds them up in order.
+# partial (strips, N, K): dw over each strip of rows; bias_partial (bias_strips, N): db. `reduce` adds the strips up.
 SPEC = Spec(
     inputs=("x", "w", "dy"),
     outputs=("dx", "dw", "db"),
     scratch=("partial", "bias_partial"),
     optional=("dx", "dw", "db"),
-    push=("m:u", "n:u", "k:u", "tiles_x:u", "splits:u", "bias_splits:u"),
+    push=(
+        *("m:u", "n:u", "k:u", "tiles_x:u", "k_fours:u", "n_fours:u"),
+        *("strip:u", "strips:u", "bias_strip:u", "bias_strips:u"),
+    ),
 )
 
 
@@ -34,29 +38,32 @@ def launch(step: Step, traits: Traits) -> Launch:
     assert x and w and dy
     dx, dw, db = step.outputs
     m, (n, k) = x.rows, w.shape
-    sizes: dict[str, int | float] = {"m": m, "n": n, "k": k, "tiles_x": 1, "splits": 1, "bias_splits": 1}
+    strip, strips = strips_of(n, k, m, traits) if dw is not None else (m, 1)
+    bias_strip, bias_strips = _bias_strips(m, n, traits) if db is not None else (m, 0)
+    k_fours, n_fours = fours((x, k), (w, k), (dx, k), (dw, k)), fours((dy, n))
+    push: dict[str, int | float] = {"m": m, "n": n, "k": k, "tiles_x": 1}
+    push |= {"k_fours": int(k_fours), "n_fours": int(n_fours)}
+    push |= {"strip": strip, "strips": strips, "bias_strip": bias_strip, "bias_strips": bias_strips}
     passes: list[Pass] = []
-    scratch = {"partial": 0, "bias_partial": 0}
     if dx is not None:
-        variant, groups, tiles_x = product_pass(m, k, traits, aligned((dy, n), (w, k)))
-        passes.append(Pass(groups, {**sizes, "tiles_x": tiles_x}, "dx_" + variant))
+        variant, groups, tiles_x = product_pass(m, k, traits, k_fours, n_fours)
+        passes.append(Pass(groups, {**push, "tiles_x": tiles_x}, f"dx_{variant}"))
     if dw is not None:
-        splits = splits_for(n, k, m, traits)
-        sizes["splits"] = splits
-        variant, groups, tiles_x = product_pass(n, k, traits, aligned((dy, n), (x, k)), splits)
-        passes.append(Pass(groups, {**sizes, "tiles_x": tiles_x}, "dw_" + variant))
-        scratch["partial"] = n * k * splits if splits > 1 else 0
+        variant, groups, tiles_x = product_pass(n, k, traits, k_fours, n_fours, strips)
+        passes.append(Pass(groups, {**push, "tiles_x": tiles_x}, f"dw_{variant}"))
     if db is not None:
-        lanes = ceil_div(n, 4)
-        strips = max(1, min(ceil_div(m, 16), ceil_div(256 if traits.software else 4096, lanes)))
-        sizes["bias_splits"] = strips
-        passes.append(Pass(groups_of(lanes * strips, 64, traits), dict(sizes), "bias"))
-        scratch["bias_partial"] = n * strips
-    total = (n * k if sizes["splits"] > 1 else 0) + (n if db is not None else 0)
-    if total:
-        sizes["bias_splits"] *= db is not None
-        passes.append(Pass(groups_of(total, 64, traits), sizes, "reduce"))
-    return Launch(tuple(passes), scratch)
+        passes.append(Pass(groups_of(ceil_div(n, 4) * bias_strips, 64, traits), push, "bias"))
+    partial = n * k if strips > 1 else 0
+    if partial or db is not None:
+        passes.append(Pass(groups_of(partial + (n if db is not None else 0), 64, traits), push, "reduce"))
+    return Launch(tuple(passes), {"partial": max(1, partial * strips), "bias_partial": max(1, n * bias_strips)})
+
+
+def _bias_strips(m: int, n: int, traits: Traits) -> tuple[int, int]:
+    """Rows in a strip, and strips, so that one invocation for four columns of a strip fills the device."""
+    wanted = ceil_div(256 if traits.software else 8192, ceil_div(n, 4))
+    strip = max(8, min(TURNS, ceil_div(m, wanted)))
+    return strip, ceil_div(m, strip)
 
 
 def run(

@@ -40,9 +40,23 @@ def norm_backward(r: int, c: int) -> dict[str, Shape]:
     return {"x": (r, c), "w": (c,), "mean": (r,), "rstd": (r,), "dy": (r, c)}
 
 
+def linear(m: int, n: int, k: int) -> dict[str, Shape]:
+    return {"x": (m, k), "w": (n, k), "b": (n,)}
+
+
+def linear_backward(m: int, n: int, k: int) -> dict[str, Shape]:
+    return {"x": (m, k), "w": (n, k), "dy": (m, n)}
+
+
 # Rows enough for several strips of a sum over rows, with and without whole vec4s.
 STRIPS = (*ROWS_COLUMNS, (300, 24), (1030, 5))
 FAR = "far below zero there is 0 in one and less than 1e-30 in the other"
+# M, N, K of a product: around tiles of 16, 64 and 128, with and without whole vec4s, and enough for the largest tiles.
+PRODUCTS = (
+    *((1, 1, 1), (1, 33, 5), (31, 1, 4), (2, 3, 257), (33, 65, 31), (16, 64, 8), (17, 65, 9), (64, 64, 64)),
+    *((65, 63, 33), (15, 129, 12), (129, 257, 16), (257, 31, 128), (5, 128, 64), (130, 36, 20), (4097, 132, 8), (1, 130, 132)),
+)
+STRIPED_PRODUCTS = ((700, 33, 20), (1031, 9, 33), (3073, 130, 132))
 FORMS = ({}, {"approximate": "tanh"})
 BACKWARD = "a backward has no gradient of its own: there are no second derivatives"
 
@@ -189,6 +203,7 @@ ROWS: dict[str, Row] = {
         cases=[
             *sweep(lambda r, c: {"x": (r, c)}, ROWS_COLUMNS),
             *sweep(lambda c: {"x": (2, 3, c)}, (8, 13), [{"eps": 1e-5}, {"eps": 0.1}]),
+            Case({"x": (2, 16385)}),
         ],
         differentiable=("x",),
     ),
@@ -247,6 +262,23 @@ ROWS: dict[str, Row] = {
         differentiable=BACKWARD,
         bound=Bound(rtol=0, atol=0),
         scales=(1.0,),
+    ),
+    "linear": Row(
+        cases=[
+            *sweep(linear, PRODUCTS),
+            *(Case({"x": (2, 3, k), "w": (n, k)}) for n, k in ((1, 1), (5, 8), (33, 12), (8, 31))),
+        ],
+        differentiable=("x", "w", "b"),
+    ),
+    "linear_backward": Row(
+        cases=[
+            *sweep(linear_backward, (*PRODUCTS, (4097, 8, 132)), [{"need_db": True}]),
+            *sweep(linear_backward, STRIPED_PRODUCTS, [{"need_dx": False, "need_db": True}]),
+            *sweep(linear_backward, ((7, 9, 12), (300, 6, 4)), [{"need_dw": False}, {"need_dx": False}, {}]),
+            *sweep(linear_backward, ((7, 9, 12),), [{"need_dx": False, "need_dw": False, "need_db": True}]),
+            Case({"x": (2, 3, 5), "w": (7, 5), "dy": (2, 3, 7)}),
+        ],
+        differentiable=BACKWARD,
     ),
     "swiglu": Row(
         cases=sweep(lambda r, c: {"x": (r, 2 * c)}, ROWS_COLUMNS),
