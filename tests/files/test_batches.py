@@ -87,6 +87,14 @@ def test_epochs_and_seeds_differ_in_order_and_cuts() -> None:
     assert len(cuts) >= seq_len // 4
 
 
+@pytest.mark.parametrize("remainder", range(16))
+def test_the_cuts_can_be_at_half_of_all_places_or_more(remainder: int) -> None:
+    windows = Windows(np.arange(1 + 5 * 16 + remainder), 16, 10, 3)
+    assert windows.steps_per_epoch == 1
+    cuts = {frozenset(windows.batch(epoch).x[:, 0].tolist()) for epoch in range(100)}
+    assert len(cuts) >= 8
+
+
 def test_windows_are_spread_evenly_over_the_steps() -> None:
     windows = Windows(np.arange(1 + 33 * 10), 10, 32, 0)
     rows = [int((windows.batch(step).y[:, 0] != IGNORE).sum()) for step in range(windows.steps_per_epoch)]

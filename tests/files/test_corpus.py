@@ -142,6 +142,14 @@ def test_ids_take_the_narrowest_type(distinct: int, dtype: type) -> None:
     assert read.string() == text
 
 
+def test_the_type_widens_while_reading(tmp_path: Path) -> None:
+    parts = ["plain\n", "".join(map(chr, range(0x4E00, 0x4F00))) + "\n", "plain\n"]
+    files = [put(tmp_path, part.encode(), f"{number}.txt") for number, part in enumerate(parts)]
+    read = read_text(files)
+    assert read.ids.dtype == np.uint16
+    assert read.string() == "".join(parts)
+
+
 def test_one_repeated_character_is_a_vocabulary_of_one(tmp_path: Path) -> None:
     for data in (b"\n" * 50, b"\0" * 50, "🜊".encode() * 50):
         text = read_text(put(tmp_path, data))
