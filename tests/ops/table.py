@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 Shape = tuple[int, ...]
+LARGE = 60_000
 
 # Below, at and above vec4s, subgroups and workgroups; primes.
 SIZES = (1, 2, 3, 31, 32, 33, 63, 64, 65, 127, 128, 257, 1009)
@@ -71,9 +73,10 @@ class Bound:
 class Row:
     """An operation's proofs.
 
-    cases: the calls. Each is run with normal values of every scale in `scales`; where the spec has strided bindings,
-    also with all of them as column views (at odd offsets and strides, and at multiples of 4); and each of these for
-    every distinct launch: on hardware, on a software driver, and with dispatches folded into the second dimension.
+    cases: the calls. Each is run with normal values of every scale in `scales` (a case above LARGE elements of the first
+    alone); where the spec has strided bindings, also with all of them as column views (at odd offsets and strides, and
+    at multiples of 4); and each of these for every distinct launch: on hardware, on a software driver, and with
+    dispatches folded into the second dimension.
     differentiable: the inputs that get a gradient, or in a sentence why none does.
     bound, bounds: for all written tensors, and for single ones by name.
     data: generators for what is not standard normal times the scale.
@@ -90,6 +93,9 @@ class Row:
 
     def bound_of(self, name: str) -> Bound:
         return self.bounds.get(name, self.bound)
+
+    def scales_of(self, case: Case) -> tuple[float, ...]:
+        return self.scales[:1] if sum(map(math.prod, case.shapes.values())) > LARGE else self.scales
 
 
 def sweep(
