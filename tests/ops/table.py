@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 Shape = tuple[int, ...]
-LARGE = 60_000
+LARGE = 60_000  # elements
 
 # Below, at and above vec4s, subgroups and workgroups; primes.
 SIZES = (1, 2, 3, 31, 32, 33, 63, 64, 65, 127, 128, 257, 1009)
@@ -34,6 +34,11 @@ class Case:
     fixed: tuple[str, ...] = ()
     data: dict[str, Generator] = field(default_factory=dict)
     gradient: bool = True
+
+    @property
+    def elements(self) -> int:
+        """Of all inputs and inouts together."""
+        return sum(map(math.prod, self.shapes.values()))
 
 
 @dataclass(frozen=True)
@@ -73,9 +78,9 @@ class Bound:
 class Row:
     """An operation's proofs.
 
-    cases: the calls. Each is run with normal values of every scale in `scales` (a case above LARGE elements of the first
-    alone); where the spec has strided bindings, also with all of them as column views (at odd offsets and strides, and
-    at multiples of 4); and each of these for every distinct launch: on hardware, on a software driver, and with
+    cases: the calls. Each is run with normal values of every scale in `scales` (a case above LARGE elements of the
+    first alone); where the spec has strided bindings, also with all of them as column views (at odd offsets and strides,
+    and at multiples of 4); and each of these for every distinct launch: on hardware, on a software driver, and with
     dispatches folded into the second dimension.
     differentiable: the inputs that get a gradient, or in a sentence why none does.
     bound, bounds: for all written tensors, and for single ones by name.
@@ -95,7 +100,7 @@ class Row:
         return self.bounds.get(name, self.bound)
 
     def scales_of(self, case: Case) -> tuple[float, ...]:
-        return self.scales[:1] if sum(map(math.prod, case.shapes.values())) > LARGE else self.scales
+        return self.scales[:1] if case.elements > LARGE else self.scales
 
 
 def sweep(
