@@ -56,7 +56,9 @@ def transformer(p: Weights, tokens: Tensor, config: TransformerConfig, *, traini
 def _rotary(x: Tensor, theta: float) -> Tensor:
     """x (B, H, T, D): halves rotated by position times theta^(-2j/D)."""
     t, d = x.shape[-2:]
-    angles = torch.outer(torch.arange(t, dtype=torch.float64), theta ** (-torch.arange(0, d, 2, dtype=torch.float64) / d))
+    angles = torch.outer(
+        torch.arange(t, dtype=torch.float64), theta ** (-torch.arange(0, d, 2, dtype=torch.float64) / d)
+    )
     cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
     a, b = x[..., : d // 2], x[..., d // 2 :]
     return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)

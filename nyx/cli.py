@@ -15,7 +15,7 @@ from nyx.errors import NyxError, UsageError
 
 CONFIG = click.option("--config", "-c", metavar="FILE", help="A YAML file, or the name of a packaged configuration.")
 SET = click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change one key, such as train.lr=3e-4.")
-DEVICE = click.option("--device", metavar="D", help='auto, cpu, vulkan, vulkan:N, or a part of a device\'s name.')
+DEVICE = click.option("--device", metavar="D", help="auto, cpu, vulkan, vulkan:N, or a part of a device's name.")
 EXISTING = click.Path(path_type=Path)
 
 
@@ -128,7 +128,8 @@ def devices(as_json: bool) -> None:
     if as_json:
         _print_json({"vulkan": here.vulkan_devices(), "cpu": here.cpu_name(), "auto": str(here.choose("auto"))})
     else:
-        click.echo(here.describe())
+        for line in here.describe():
+            click.echo(line)
 
 
 @cli.command()
@@ -172,12 +173,13 @@ def corpus() -> None:
 @click.option("--out", default="data/hlx.txt", show_default=True, type=EXISTING)
 @click.option("--size", type=int, help="Characters, at least.")
 @click.option("--seed", type=int)
-def corpus_hlx(out: Path, size: int | None, seed: int | None) -> None:
+@click.option("--force", is_flag=True, help="Replace another file that is there.")
+def corpus_hlx(out: Path, size: int | None, seed: int | None, force: bool) -> None:
     """Write the default corpus: requests in English with their notation in a small language."""
     from nyx.text import hlx
 
     size, seed = hlx.DEFAULT_CHARS if size is None else size, hlx.DEFAULT_SEED if seed is None else seed
-    written = hlx.write(out, size, seed)
+    written = hlx.write(out, size, seed, force=force)
     _say(f"{written.characters} characters ({written.utf8_bytes} bytes) written to {out}")
 
 

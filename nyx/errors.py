@@ -1,4 +1,5 @@
-"""The error types and their exit codes (sysexits numbers where one fits). Every error a user can cause is one of these."""
+"""The error types and their exit codes (sysexits numbers where one fits). Every error a user can cause is one of
+these."""
 
 from __future__ import annotations
 

@@ -35,8 +35,8 @@ class Sampling:
 def choose(logits: np.ndarray, allowed: np.ndarray, sampling: Sampling, rng: np.random.Generator) -> int:
     """One symbol from logits (V,), of those that `allowed` (V,) bool admits.
 
-    Order: temperature, then the top_k likeliest, then the smallest set whose probabilities reach top_p (nucleus sampling,
-    Holtzman et al. 2019). Ties go to the lower symbol.
+    Order: temperature, then the top_k likeliest, then the smallest set whose probabilities reach top_p (nucleus
+    sampling, Holtzman et al. 2019). Ties go to the lower symbol.
     """
     scores = np.where(allowed, logits.astype(np.float64), -np.inf)
     if sampling.temperature == 0:

@@ -25,7 +25,9 @@ def _vocabulary(config: Config, size: int) -> Vocabulary:
     model = config.model
     if model.vocabulary in FIXED:
         return Vocabulary.fixed(model.vocabulary, model.vocab_size)
-    return Vocabulary("".join(map(chr, range(0x100, 0x100 + min(size, model.vocab_size or size)))), (), model.vocab_size)
+    return Vocabulary(
+        "".join(map(chr, range(0x100, 0x100 + min(size, model.vocab_size or size)))), (), model.vocab_size
+    )
 
 
 def describe(config: Config, vocab: int, *, steps: bool) -> str:
@@ -86,5 +88,3 @@ def _time(config: Config, device: str, steps: int) -> dict[str, Any]:
         "ms_max": round(max(times[2:]), 3),
         "chars_per_sec": round(x.size / median * 1e3),
     }
-
-

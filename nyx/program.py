@@ -1,4 +1,5 @@
-"""A Program is a flat list of Steps with static shapes; `backward` walks it in reverse and appends the gradient's Steps.
+"""A Program is a flat list of Steps with static shapes; `backward` walks it in reverse and appends the gradient's
+Steps.
 
 Layers call operations (`ops.linear(x, w)`) while a Program is active (`with program:`); each call appends one Step.
 """
@@ -107,7 +108,8 @@ class Program:
     ) -> list[Tensor]:
         """Appends the Steps of the gradient and returns the parameters that it reaches.
 
-        seeds: for tensors of this Program the gradient that comes from outside. grad_of: the persistent gradient tensor of
+        seeds: for tensors of this Program the gradient that comes from outside. grad_of: the persistent gradient
+        tensor of
         a parameter, same shape. accumulate: add to what is in it (a later micro-batch) instead of writing it first.
         """
         gradients = _Gradients(self, grad_of, accumulate)
@@ -147,8 +149,8 @@ class Program:
 class _Gradients:
     """Collects the contributions to each tensor's gradient.
 
-    A parameter's first contribution is written straight into its persistent gradient, and a view's into the same view of
-    its base's gradient; later ones are added there in place. Anything else is a sum of temporaries.
+    A parameter's first contribution is written straight into its persistent gradient, and a view's into the same view
+    of its base's gradient; later ones are added there in place. Anything else is a sum of temporaries.
     """
 
     def __init__(self, program: Program, grad_of: Callable[[Tensor], Tensor], accumulate: bool) -> None:

@@ -1,4 +1,5 @@
-"""ResourceAwareHRM: a model on a device, within its memory. Whoever trains, evaluates or generates does it through here."""
+"""ResourceAwareHRM: a model on a device, within its memory. Whoever trains, evaluates or generates does it through
+here."""
 
 from __future__ import annotations
 
@@ -60,8 +61,8 @@ class Evaluation:
 class ResourceAwareHRM:
     """A language model (the HRM, or the transformer it is compared with) and the device that computes it.
 
-    device: a specification as for --device, or a backend that is open already. Raises DeviceError (69) when the device is
-    not there, DeviceMemoryError (71) when the model does not fit.
+    device: a specification as for --device, or a backend that is open already. Raises DeviceError (69) when the
+    device is not there, DeviceMemoryError (71) when the model does not fit.
     """
 
     def __init__(self, config: ModelConfig, vocabulary: Vocabulary, device: str | Backend = "auto") -> None:
@@ -162,7 +163,6 @@ class _EvaluationProgram:
         backend, inputs = self.hrm.backend, self.inputs
         loss = correct = 0.0
         characters = size = 0
-        lengths = self.hrm.vocabulary.utf8_lengths
         batch_size, seq_len = inputs.tokens.shape
         for batch in evaluation_windows(ids, seq_len, batch_size):
             backend.write(inputs.sums, np.zeros(4, np.float32))
@@ -170,7 +170,7 @@ class _EvaluationProgram:
             backend.run(self.program)
             sums = backend.read(inputs.sums)
             loss, correct, characters = loss + float(sums[0]), correct + float(sums[1]), characters + batch.count
-            size += int(lengths[batch.y[batch.y >= 0]].sum(dtype=np.int64))
+            size += self.hrm.vocabulary.count_bytes(batch.y)
         return Evaluation(loss / characters, correct / characters, characters, size)
 
 

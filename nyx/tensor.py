@@ -1,7 +1,7 @@
 """A Tensor is a name, a shape, a dtype and a role. It holds no data: a backend gives it storage.
 
-A view (columns of a fused tensor, a range of a flat one, another shape) shares its base's storage: it is an offset and a
-row stride, both in elements, and costs nothing.
+A view (columns of a fused tensor, a range of a flat one, another shape) shares its base's storage: it is an offset
+and a row stride, both in elements, and costs nothing.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from nyx.errors import ShapeError
 
 Dtype = Literal["f32", "i32", "u32"]
 
-# param: trained, kept; grad and state: kept between runs, written by the device; const: kept, written by the host before
-# the first run; input: written by the host before any run; temp: lives inside one run of one Program.
+# param: trained, kept; grad and state: kept between runs, written by the device; const: kept, written by the host
+# before the first run; input: written by the host before any run; temp: lives inside one run of one Program.
 Role = Literal["param", "grad", "state", "const", "input", "temp"]
 
 
@@ -22,6 +22,8 @@ class Tensor:
     """Symbolic tensor. `row_stride` is the distance between rows (rows = all dimensions but the last)."""
 
     __slots__ = ("base", "dtype", "name", "offset", "role", "row_stride", "shape")
+    dtype: Dtype
+    role: Role
 
     def __init__(
         self,

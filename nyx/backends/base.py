@@ -28,7 +28,8 @@ class MemoryUse:
 
 
 class Backend(ABC):
-    """Runs Programs on one device. Tensors are known by identity; persistent ones are allocated at their first use, zeroed."""
+    """Runs Programs on one device. Tensors are known by identity; persistent ones are allocated at their first use,
+    zeroed."""
 
     description: str = ""
 
@@ -52,8 +53,8 @@ class Backend(ABC):
     def memory(self) -> MemoryUse:
         """What is allocated now."""
 
-    def synchronize(self) -> None:
+    def synchronize(self) -> None:  # noqa: B027 - a backend that runs at once has nothing to wait for
         """Waits until everything that was run is done."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - nor to free
         """Frees the device. The backend is of no more use then."""

@@ -52,7 +52,9 @@ class CpuBackend(Backend):
         try:
             results = step.op.run(*arguments, **step.consts)
         except MemoryError as error:
-            raise DeviceMemoryError(f"out of memory in {step.op.name}: lower train.batch_size or train.seq_len") from error
+            raise DeviceMemoryError(
+                f"out of memory in {step.op.name}: lower train.batch_size or train.seq_len"
+            ) from error
         if not isinstance(results, tuple):
             results = (results,) if step.outputs else ()
         new = 0
@@ -87,7 +89,9 @@ class CpuBackend(Backend):
         for tensor in (*step.outputs, *step.inouts):
             if tensor is not None and not np.isfinite(values := self._array(tensor, live)).all():
                 count = int(values.size - np.isfinite(values).sum())
-                raise DivergenceError(f"{count} of {values.size} values of {tensor.name} are not finite after {step.op.name}")
+                raise DivergenceError(
+                    f"{count} of {values.size} values of {tensor.name} are not finite after {step.op.name}"
+                )
 
     def _allocate(self, root: Tensor) -> np.ndarray:
         if root not in self._store:

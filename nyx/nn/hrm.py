@@ -1,6 +1,7 @@
 """The Hierarchical Reasoning Model for text, as its authors published it in 2026 (HRM-Text).
 
-Two stacks of blocks share the work: L is called L_cycles times for each call of H. z_H starts as the scaled embedding of
+Two stacks of blocks share the work: L is called L_cycles times for each call of H. z_H starts as the scaled embedding
+of
 the tokens, z_L as one fixed random vector; every call reads the sum of both states. The gradient flows through the last
 calls alone.
 """
@@ -28,7 +29,8 @@ def ff_width(config: HrmConfig) -> int:
 
 
 class Block:
-    """Pre-norm block: attention whose output is gated by sigmoid(gate), then SwiGLU. No biases, norms without weights."""
+    """Pre-norm block: attention whose output is gated by sigmoid(gate), then SwiGLU. No biases, norms without
+    weights."""
 
     def __init__(self, parameters: Parameters, name: str, config: HrmConfig, rotary: Tensor) -> None:
         c, f = config.n_embd, ff_width(config)

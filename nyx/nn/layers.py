@@ -1,4 +1,5 @@
-"""The layers that the models are made of. A layer adds its parameters when it is made, and appends Steps when called."""
+"""The layers that the models are made of. A layer adds its parameters when it is made, and appends Steps when
+called."""
 
 from __future__ import annotations
 
@@ -16,8 +17,8 @@ from nyx.tensor import Tensor
 class Context:
     """What a forward pass needs besides its tokens.
 
-    counter: u32 (4,) seed, step and first sample, given where dropout is on. start: i32 (1,) position of the first token,
-    given while decoding one token at a time; then every attention keeps its keys and values in `caches`.
+    counter: u32 (4,) seed, step and first sample, given where dropout is on. start: i32 (1,) position of the first
+    token, given while decoding one token at a time; then every attention keeps its keys and values in `caches`.
     bp_steps: how many of the HRM's last calls let the gradient through; None for all.
     """
 

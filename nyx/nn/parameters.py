@@ -18,7 +18,9 @@ from nyx.errors import CheckpointError, ShapeError
 from nyx.tensor import Role, Tensor
 
 ALIGN = 64  # elements; the start of every parameter, so that vector loads stay aligned
-LIMIT = 2**25  # elements of one flat buffer: maxStorageBufferRange is at least 2**27 bytes (Vulkan 1.0, required limits)
+LIMIT = (
+    2**25
+)  # elements of one flat buffer: maxStorageBufferRange is at least 2**27 bytes (Vulkan 1.0, required limits)
 
 Initializer = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 

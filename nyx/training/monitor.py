@@ -1,4 +1,5 @@
-"""What a person sees of a training: lines on stderr, a moving progress line on a terminal, and the same lines in a log."""
+"""What a person sees of a training: lines on stderr, a moving progress line on a terminal, and the same lines in a
+log."""
 
 from __future__ import annotations
 
@@ -59,7 +60,8 @@ class Monitor:
             self._stream.write(text)
             self._stream.flush()
         except (BrokenPipeError, ValueError):
-            self._stream = open(os.devnull, "w", encoding="utf-8")  # the reader went away: that must not end a training
+            # The reader went away, which must not end a training. Open until the process ends.
+            self._stream = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 class Pace:

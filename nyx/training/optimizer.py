@@ -1,4 +1,5 @@
-"""AdamW as Steps of an update Program: gradient norm, clipping, then one `adam` Step for each run of alike parameters."""
+"""AdamW as Steps of an update Program: gradient norm, clipping, then one `adam` Step for each run of alike
+parameters."""
 
 from __future__ import annotations
 
@@ -51,7 +52,9 @@ class AdamW:
     ) -> None:
         """reached: for every kind of training Program (keyed by its bp_steps) the parameters that it reaches."""
         self.parameters, self.betas, self.eps, self.weight_decay = parameters, betas, eps, weight_decay
-        reach = {p.name: frozenset(key for key, tensors in _sets(reached).items() if p.tensor in tensors) for p in parameters}
+        reach = {
+            p.name: frozenset(key for key, tensors in _sets(reached).items() if p.tensor in tensors) for p in parameters
+        }
         self.groups = _groups(list(parameters), reach)
         self.hyper = Tensor("hyper", (len(self.groups) + 1, 4), role="input")
         self.control = Tensor("control", (4,), role="state")
@@ -84,7 +87,11 @@ class AdamW:
         for row, group in enumerate(self.groups, start=1):
             group.updates += key in group.reach
             n = max(1, group.updates)
-            hyper[row, :3] = self.weight_decay if group.members[0].decay else 0.0, 1 - self.betas[0] ** n, 1 - self.betas[1] ** n
+            hyper[row, :3] = (
+                self.weight_decay if group.members[0].decay else 0.0,
+                1 - self.betas[0] ** n,
+                1 - self.betas[1] ** n,
+            )
         backend.write(self.hyper, hyper)
         backend.run(self.programs[key])
 

@@ -47,7 +47,13 @@ class MicroStep:
 
 
 def micro_step(
-    model: LanguageModel, inputs: Inputs, *, bp_steps: int | None, accumulate: bool, label_smoothing: float, dropout: bool
+    model: LanguageModel,
+    inputs: Inputs,
+    *,
+    bp_steps: int | None,
+    accumulate: bool,
+    label_smoothing: float,
+    dropout: bool,
 ) -> MicroStep:
     """Forward, loss and backward. accumulate: add to the gradients (all micro-batches but the first)."""
     name = "train" + ("" if bp_steps is None else f".bp{bp_steps}") + (".more" if accumulate else "")

@@ -53,7 +53,9 @@ def train(loaded: Loaded, *, run_path: Path | None = None, init_from: Path | Non
         return _train(hrm, corpus, config, run, monitor, keep_weights=parent is not None)
 
 
-def resume(path: Path, sets: Sequence[str] = (), device: str | None = None, *, any_corpus: bool = False) -> TrainingResult:
+def resume(
+    path: Path, sets: Sequence[str] = (), device: str | None = None, *, any_corpus: bool = False
+) -> TrainingResult:
     """Goes on from a checkpoint, exactly where it stopped, with the settings in `sets` changed.
 
     Raises ConfigError when the architecture would change, CheckpointError when the corpus did and not any_corpus.
@@ -95,8 +97,8 @@ def _train(
     parameters = hrm.model.parameters.count()
     monitor.line(f"device: {hrm.device}")
     monitor.line(
-        f"{config.model.kind} with {parameters:,} parameters; {corpus.name}: {len(corpus.train):,} characters to train on, "
-        f"{len(corpus.val):,} to validate, {len(corpus.vocabulary)} symbols"
+        f"{config.model.kind} with {parameters:,} parameters; {corpus.name}: {len(corpus.train):,} characters to train "
+        f"on, {len(corpus.val):,} to validate, {len(corpus.vocabulary)} symbols"
     )
     trainer = CharacterLanguageTrainer(hrm, corpus, config, run=run, monitor=monitor, **start)
     monitor.line(f"run directory: {show_path(run.path)}; steps {trainer.state.step} to {trainer.max_steps}")
@@ -173,5 +175,3 @@ def _about(config: Config, hrm: ResourceAwareHRM, corpus: Corpus) -> dict[str, A
         "parameters": hrm.model.parameters.count(),
         "command": sys.argv[1:],
     }
-
-

@@ -1,4 +1,5 @@
-"""CharacterLanguageTrainer: the loop. It draws batches, updates, logs, evaluates, samples and saves, and can stop anywhere."""
+"""CharacterLanguageTrainer: the loop. It draws batches, updates, logs, evaluates, samples and saves, and can stop
+anywhere."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ from nyx.training.signals import StopRequest
 
 @dataclass
 class TrainingResult:
-    """What a training left: its last step, the last validation, every record of its metrics, and its newest checkpoint."""
+    """What a training left: its last step, the last validation, every record of its metrics, and its newest
+    checkpoint."""
 
     step: int
     validation: Evaluation | None

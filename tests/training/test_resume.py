@@ -1,4 +1,5 @@
-"""To train, and to train, stop and resume in a new process: the same bits, at any step, with accumulation and dropout."""
+"""To train, and to train, stop and resume in a new process: the same bits, at any step, with accumulation and
+dropout."""
 
 from __future__ import annotations
 
@@ -22,10 +23,25 @@ from tests.training.small import make_text
 RUN = Callable[..., subprocess.CompletedProcess[str]]
 COMMON = [
     "train.max_steps=14", "train.batch_size=3", "train.grad_accum_steps=2", "train.log_every=1", "train.eval_every=5",
-    "train.sample_every=0", "checkpoint.every_steps=1", "checkpoint.keep_last=0", "train.lr=1e-2", "train.warmup_steps=2",
+    "train.sample_every=0", "checkpoint.every_steps=1", "checkpoint.keep_last=0", "train.lr=1e-2",
+    "train.warmup_steps=2",
 ]  # fmt: skip
-HRM = ["model.block_size=12", "model.n_embd=16", "model.n_head=2", "model.ff_multiple=8", "model.L_cycles=1", "model.bp_max_steps=4"]
-GPT = ["model.kind=transformer", "model.n_layer=1", "model.n_embd=16", "model.n_head=2", "model.block_size=12", "model.dropout=0.2"]
+HRM = [
+    "model.block_size=12",
+    "model.n_embd=16",
+    "model.n_head=2",
+    "model.ff_multiple=8",
+    "model.L_cycles=1",
+    "model.bp_max_steps=4",
+]
+GPT = [
+    "model.kind=transformer",
+    "model.n_layer=1",
+    "model.n_embd=16",
+    "model.n_head=2",
+    "model.block_size=12",
+    "model.dropout=0.2",
+]
 
 
 def sets(values: list[str]) -> list[str]:
@@ -85,7 +101,7 @@ def test_ctrl_c_saves_and_resume_goes_on(device: str, nyx: RUN, tmp_path: Path) 
     options = sets([*COMMON[1:], *HRM, "train.max_steps=400", "checkpoint.every_steps=0", "checkpoint.keep_last=3"])
     command = ["train", "text.txt", "--config", "config.yaml", "--device", device]
     nyx(*command, "--run-dir", "whole", "--out", "whole.ckpt", *options)
-    stopped = _stop(command + ["--run-dir", "stopped", *options], tmp_path, signal.SIGINT)
+    stopped = _stop([*command, "--run-dir", "stopped", *options], tmp_path, signal.SIGINT)
     assert stopped.returncode == 130
     assert "nyx resume models/hrm.ckpt" in stopped.stderr
     state = load(tmp_path / "models" / "hrm.ckpt").info().training

@@ -1,4 +1,5 @@
-"""One update at a time: it changes the weights, the loss falls, micro-batches add up, and a bad value stops everything."""
+"""One update at a time: it changes the weights, the loss falls, micro-batches add up, and a bad value stops
+everything."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 
 from nyx.backends.base import Backend
-from nyx.config import Config
+from nyx.config import Config, ModelConfig
 from nyx.errors import DivergenceError
 from nyx.resource_aware_hrm import ResourceAwareHRM
 from nyx.text.batches import Batch, Windows
@@ -30,7 +31,7 @@ def start(backend: Backend, config: Config) -> tuple[ResourceAwareHRM, Windows]:
 
 
 @pytest.mark.parametrize("model", [HRM, GPT], ids=["hrm", "gpt"])
-def test_every_reached_weight_changes_and_the_loss_falls(backend: Backend, model: object) -> None:
+def test_every_reached_weight_changes_and_the_loss_falls(backend: Backend, model: ModelConfig) -> None:
     hrm, windows = start(backend, make_config(model, max_steps=40))
     before, losses = hrm.weights(), []
     for step in range(40):
@@ -43,7 +44,8 @@ def test_every_reached_weight_changes_and_the_loss_falls(backend: Backend, model
 
 
 def test_what_no_gradient_reaches_stays(backend: Backend) -> None:
-    """At bp_steps = 2 the HRM's embedding: neither updated nor decayed; its bias correction starts with its first update."""
+    """At bp_steps = 2 the HRM's embedding: neither updated nor decayed; its bias correction starts with its first
+    update."""
     hrm, windows = start(backend, make_config(HRM, max_steps=8, weight_decay=0.5))
     first = hrm.weights()["embedding.weight"]
     seen = {}

@@ -40,8 +40,8 @@ def traits_of(info: dict[str, Any]) -> Traits:
 class VulkanBackend(Backend):
     """One Vulkan device, by its number in `nyx._core.devices()`.
 
-    timeout: seconds after which a submission counts as lost. drop_barrier: leaves out the barrier before that dispatch of
-    every recording; the proof of the validation gate uses it.
+    timeout: seconds after which a submission counts as lost. drop_barrier: leaves out the barrier before that
+    dispatch of every recording; the proof of the validation gate uses it.
     """
 
     def __init__(self, index: int, *, timeout: float = 60.0, drop_barrier: int | None = None) -> None:
@@ -70,7 +70,9 @@ class VulkanBackend(Backend):
         values = np.arange(257, dtype=np.uint32) * np.uint32(2654435761)
         self.write(probe, values)
         if not np.array_equal(self.read(probe), values):
-            raise DeviceError(f"{self.description} returns wrong values in a round trip: use --device cpu, or another driver")
+            raise DeviceError(
+                f"{self.description} returns wrong values in a round trip: use --device cpu, or another driver"
+            )
 
     # Programs
 
@@ -242,7 +244,7 @@ class VulkanBackend(Backend):
 
     def memory(self) -> MemoryUse:
         persistent: dict[str, int] = {}
-        for root, (key, _) in self._places.items():
+        for root in self._places:
             persistent[root.role] = persistent.get(root.role, 0) + root.size * 4
         temporary = sum(b.words * 4 for key, b in self._buffers.items() if isinstance(key, tuple))
         return MemoryUse(persistent, temporary)

@@ -30,7 +30,8 @@ class Place:
 
 @dataclass
 class Placement:
-    """`tensors`: the place of every temporary root. `scratch`: by Step index and binding name. `sizes`: of the buffers."""
+    """`tensors`: the place of every temporary root. `scratch`: by Step index and binding name. `sizes`: of the
+    buffers."""
 
     tensors: dict[Tensor, Place] = field(default_factory=dict)
     scratch: dict[tuple[int, str], Place] = field(default_factory=dict)
@@ -88,7 +89,8 @@ class _Lanes:
 
 
 def place(program: Program, launches: Sequence[Launch], *, lanes: int = LANES, limit: int = LIMIT) -> Placement:
-    """Places every temporary and every scratch of a Program. Raises DeviceMemoryError where one exceeds `limit` elements."""
+    """Places every temporary and every scratch of a Program. Raises DeviceMemoryError where one exceeds `limit`
+    elements."""
     placement, pool = Placement(), _Lanes(limit)
     starts: dict[int, list[Tensor]] = {}
     ends: dict[int, list[Tensor]] = {}

@@ -64,8 +64,8 @@ def dispatches(
 ) -> list[Dispatch]:
     """The dispatches of one Step.
 
-    locate(binding name) gives the buffer's key, the first element and the row stride; access(shader name) what the shader
-    reads and writes, by binding number.
+    locate(binding name) gives the buffer's key, the first element and the row stride; access(shader name) what the
+    shader reads and writes, by binding number.
     """
     spec, found = step.op.spec, []
     places = {name: locate(name) for name in spec.bindings}
