@@ -1,11 +1,13 @@
 """Runs tests under the Khronos validation layer with synchronization validation, and fails on any message of it.
 
-    python tests/validation_gate.py [--audit] PYTEST ARGUMENTS
+    python tests/validation_gate.py [--audit | --mutations] PYTEST ARGUMENTS
 
 First it proves itself alive: planted hazards must be reported and a clean program must not. The layer writes into a
 pipe of the gate's own, so neither pytest's capture nor a child process can swallow a message; each is shown with the
 test that ran. --audit sets NYX_SYNC_AUDIT=1: one dispatch per submission, without waits, so that the layer also sees
-what it does not inside one command buffer (write after write, in-place chains).
+what it does not inside one command buffer (write after write, in-place chains). --mutations is for tests that leave
+barriers out (tests/training/barrier_mutations.py): each that is left out must be reported, with or without the audit,
+and nothing else may be.
 Exit codes: 0 clean, 1 messages or failed tests, 2 the gate itself does not work.
 """
 
@@ -42,15 +44,18 @@ MESSAGE = re.compile(r"^[\w-]+\s*\((ERROR|WARN|PERF)")  # its first line; what i
 # What is planted, and the word that must be in its message.
 PLANTS = {"clean": None, "raw": "READ-AFTER-WRITE", "war": "WRITE-AFTER-READ", "across": "WRITE-AFTER-WRITE"}
 ALIVE = "VALIDATION_CHECK_ENABLE_SYNCHRONIZATION_VALIDATION_QUEUE_SUBMIT"
-TEST = "NYX_GATE_TEST "  # tests/conftest.py writes this and a test's name before the test
+TEST = "NYX_GATE_TEST "  # tests/conftest.py writes this and a label before what it belongs to
+MUTATION = "without barrier"  # how the label of a mutation begins
 
 
 @dataclass
 class Result:
-    """alive: the layer said that it is there with what was asked of it. messages: (test, first line)."""
+    """alive: the layer said that it is there with what was asked of it. labels: the tests and mutations that ran.
+    messages: (label, first line)."""
 
     code: int
     alive: bool
+    labels: set[str]
     messages: list[tuple[str, str]]
 
 
@@ -75,7 +80,8 @@ def under_layer(command: Sequence[str], *, audit: bool = False) -> Result:
         os.write(descriptor, b"\n\0")
         reader.join()
         os.close(descriptor)
-    return Result(code, any(ALIVE in line for line in lines), list(_messages(lines)))
+    labels = {line.removeprefix(TEST) for line in lines if line.startswith(TEST)}
+    return Result(code, any(ALIVE in line for line in lines), labels, list(_messages(lines)))
 
 
 def _drain(descriptor: int, lines: list[str]) -> None:
@@ -86,12 +92,12 @@ def _drain(descriptor: int, lines: list[str]) -> None:
 
 
 def _messages(lines: list[str]) -> Iterator[tuple[str, str]]:
-    test = "before any test"
+    label = "before any test"
     for line in lines:
         if line.startswith(TEST):
-            test = line.removeprefix(TEST)
+            label = line.removeprefix(TEST)
         elif MESSAGE.match(line):
-            yield test, line
+            yield label, line
 
 
 def plant(kind: str) -> None:
@@ -135,9 +141,30 @@ def self_test() -> str | None:
     return None
 
 
+def judge(results: list[Result]) -> int:
+    """Prints what is wrong, and returns the exit code. Mutations must be reported in one of the results."""
+    if not all(result.alive for result in results):
+        print("validation gate: nothing in these tests opened a Vulkan device", file=sys.stderr)
+        return 2
+    labels = set[str]().union(*(result.labels for result in results))
+    mutations = {label for label in labels if label.startswith(MUTATION)}
+    messages = [message for result in results for message in result.messages]
+    unwanted = [(label, line) for label, line in messages if label not in mutations]
+    unseen = sorted(mutations - {label for label, _ in messages})
+    for label, line in unwanted:
+        print(f"{label}: {line}")
+    for label in unseen:
+        print(f"not reported: {label}")
+    codes = [result.code for result in results]
+    print(f"validation gate: {len(unwanted)} messages, pytest ended with {codes}", end="")
+    print(f", {len(mutations) - len(unseen)} of {len(mutations)} barriers missed" if mutations else "")
+    return 1 if unwanted or unseen or any(codes) else 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--audit", action="store_true", help="one dispatch per submission (NYX_SYNC_AUDIT=1)")
+    parser.add_argument("--mutations", action="store_true", help="every barrier left out must be reported")
     parser.add_argument("--plant", choices=list(PLANTS), help=argparse.SUPPRESS)
     options, arguments = parser.parse_known_args()
     if options.plant:
@@ -149,14 +176,12 @@ def main() -> int:
         return 2
     print("validation gate: planted hazards are seen, a clean program is not", flush=True)
     command = [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", *arguments]
-    result = under_layer(command, audit=options.audit)
-    if not result.alive:
-        print("validation gate: nothing in these tests opened a Vulkan device", file=sys.stderr)
+    audits = (False, True) if options.mutations else (options.audit,)
+    results = [under_layer(command, audit=audit) for audit in audits]
+    if options.mutations and not any(label.startswith(MUTATION) for label in results[0].labels):
+        print("validation gate: these tests left no barrier out", file=sys.stderr)
         return 2
-    for test, line in result.messages:
-        print(f"{test}: {line}")
-    print(f"validation gate: {len(result.messages)} messages, pytest ended with {result.code}")
-    return 1 if result.messages or result.code else 0
+    return judge(results)
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ class Row:
     """An operation's proofs.
 
     cases: the calls. Each is run with normal values of every scale in `scales` (a case above LARGE elements of the
-    first alone); where the spec has strided bindings, also with all of them as column views (at odd offsets and strides,
+    first alone); where the spec has strided bindings, also with all of them as column views (odd offsets and strides,
     and at multiples of 4); and each of these for every distinct launch: on hardware, on a software driver, and with
     dispatches folded into the second dimension.
     differentiable: the inputs that get a gradient, or in a sentence why none does.
