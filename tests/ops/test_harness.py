@@ -15,6 +15,7 @@ from workbench import Workbench
 from nyx import ops
 from nyx.ops import Launch, Traits
 from nyx.program import Step
+from tests.validation_gate import Result, judge
 
 WANT = np.linspace(-2, 2, 65, dtype=np.float32)
 
@@ -76,3 +77,21 @@ def test_the_workbench_notices(
     with pytest.raises(AssertionError, match=says):
         got = Workbench(vulkan_device).run(proof, build(proof), values)
         compare("y", got["y"], reference(proof, values)["y"], proof.row.bound)
+
+
+LABELS = {"tests/a.py::test", "without barrier 0 of step", "without barrier 1 of step"}
+SEEN = [(f"without barrier {i} of step", "SYNC-HAZARD(ERROR / SPEC)") for i in (0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("alive", "messages", "pytest_code", "code"),
+    [
+        (True, SEEN, 0, 0),
+        (True, SEEN[:1], 0, 1),
+        (True, [*SEEN, ("tests/a.py::test", "VUID-x(ERROR / SPEC)")], 0, 1),
+        (True, SEEN, 1, 1),
+        (False, SEEN, 0, 2),
+    ],
+)
+def test_the_gate_judges(alive: bool, messages: list[tuple[str, str]], pytest_code: int, code: int) -> None:
+    assert judge([Result(pytest_code, alive, LABELS, messages)]) == code
