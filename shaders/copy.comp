@@ -13,11 +13,11 @@ void main() {
     // One long row may end within a quad; the strides do not matter then.
     uint places = x_at | y_at | (rows > 1u ? x_row | y_row | cols : 0u);
     uint wide = cols / 4u, fast = quads(4u * rows * wide, places);
-    for (uint i = flat_index(); i < fast; i += lanes()) {
+    EACH(i, 0u, fast) {
         uint row = i / wide, col = i % wide;
         y4[(y_at + row * y_row) / 4u + col] = x4[(x_at + row * x_row) / 4u + col];
     }
-    for (uint i = 4u * fast + flat_index(); i < rows * cols; i += lanes()) {
+    EACH(i, 4u * fast, rows * cols) {
         uint row = i / cols, col = i % cols;
         y[y_at + row * y_row + col] = x[x_at + row * x_row + col];
     }

@@ -14,13 +14,13 @@ const uint NAN = 0x7FC00000u;
 
 void main() {
     uint fast = quads(n, w_at | y_at | cols), wide = cols / 4u;
-    for (uint i = flat_index(); i < fast; i += lanes()) {
+    EACH(i, 0u, fast) {
         uint token = uint(tokens[tokens_at + i / wide]);
         vec4 v = vec4(uintBitsToFloat(NAN));
         if (token < vocab) v = scale * w4[w_at / 4u + token * wide + i % wide];
         y4[y_at / 4u + i] = v;
     }
-    for (uint i = 4u * fast + flat_index(); i < n; i += lanes()) {
+    EACH(i, 4u * fast, n) {
         uint token = uint(tokens[tokens_at + i / cols]);
         float v = uintBitsToFloat(NAN);
         if (token < vocab) v = scale * w[w_at + token * cols + i % cols];

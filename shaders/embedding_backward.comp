@@ -29,18 +29,18 @@ layout(push_constant) uniform Push {
 #if defined(CLEAR)
 void main() {
     uint n = strips * vocab * cols, fast = quads(n, part_at);
-    for (uint i = flat_index(); i < fast; i += lanes()) part4[part_at / 4u + i] = vec4(0);
-    for (uint i = 4u * fast + flat_index(); i < n; i += lanes()) part[part_at + i] = 0.0;
+    EACH(i, 0u, fast) part4[part_at / 4u + i] = vec4(0);
+    EACH(i, 4u * fast, n) part[part_at + i] = 0.0;
 }
 #elif defined(SUM)
 void main() {
     uint n = vocab * cols, fast = quads(n, dw_at | part_at | n);
-    for (uint i = flat_index(); i < fast; i += lanes()) {
+    EACH(i, 0u, fast) {
         vec4 sum = vec4(0);
         for (uint k = 0u; k < strips; ++k) sum += part4[(part_at + k * n) / 4u + i];
         dw4[dw_at / 4u + i] = scale * sum;
     }
-    for (uint i = 4u * fast + flat_index(); i < n; i += lanes()) {
+    EACH(i, 4u * fast, n) {
         float sum = 0.0;
         for (uint k = 0u; k < strips; ++k) sum += part[part_at + k * n + i];
         dw[dw_at + i] = scale * sum;

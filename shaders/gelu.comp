@@ -23,6 +23,6 @@ vec4 gelu(vec4 v) {
 
 void main() {
     uint fast = quads(n, x_at | y_at);
-    for (uint i = flat_index(); i < fast; i += lanes()) y4[y_at / 4u + i] = gelu(x4[x_at / 4u + i]);
-    for (uint i = 4u * fast + flat_index(); i < n; i += lanes()) y[y_at + i] = gelu(vec4(x[x_at + i])).x;
+    EACH(i, 0u, fast) y4[y_at / 4u + i] = gelu(x4[x_at / 4u + i]);
+    EACH(i, 4u * fast, n) y[y_at + i] = gelu(vec4(x[x_at + i])).x;
 }

@@ -26,8 +26,8 @@ vec4 slope(vec4 v) {
 
 void main() {
     uint fast = quads(n, x_at | dy_at | dx_at);
-    for (uint i = flat_index(); i < fast; i += lanes())
+    EACH(i, 0u, fast)
         dx4[dx_at / 4u + i] = dy4[dy_at / 4u + i] * slope(x4[x_at / 4u + i]);
-    for (uint i = 4u * fast + flat_index(); i < n; i += lanes())
+    EACH(i, 4u * fast, n)
         dx[dx_at + i] = dy[dy_at + i] * slope(vec4(x[x_at + i])).x;
 }

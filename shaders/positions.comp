@@ -19,11 +19,11 @@ void main() {
     uint from = w_at + (fits ? first * cols : 0u);
     uint fast = quads(n, x_at | w_at | y_at | cols);
     float nan = uintBitsToFloat(0x7FC00000u);
-    for (uint i = flat_index(); i < fast; i += lanes()) {
+    EACH(i, 0u, fast) {
         vec4 v = x4[x_at / 4u + i] + w4[from / 4u + i % (span / 4u)];
         y4[y_at / 4u + i] = fits ? v : vec4(nan);
     }
-    for (uint i = 4u * fast + flat_index(); i < n; i += lanes()) {
+    EACH(i, 4u * fast, n) {
         float v = x[x_at + i] + w[from + i % span];
         y[y_at + i] = fits ? v : nan;
     }

@@ -11,12 +11,12 @@ layout(push_constant) uniform Push { uint dy_at, dw_at, n, span, batch; };
 
 void main() {
     uint fast = quads(n, dy_at | dw_at | span);
-    for (uint i = flat_index(); i < fast; i += lanes()) {
+    EACH(i, 0u, fast) {
         vec4 sum = vec4(0);
         for (uint b = 0u; b < (4u * i < span ? batch : 0u); ++b) sum += dy4[(dy_at + b * span) / 4u + i];
         dw4[dw_at / 4u + i] = sum;
     }
-    for (uint i = 4u * fast + flat_index(); i < n; i += lanes()) {
+    EACH(i, 4u * fast, n) {
         float sum = 0.0;
         for (uint b = 0u; b < (i < span ? batch : 0u); ++b) sum += dy[dy_at + b * span + i];
         dw[dw_at + i] = sum;

@@ -11,6 +11,6 @@ layout(push_constant) uniform Push { uint x_at, y_at, n; };
 
 void main() {
     uint fast = quads(n, x_at | y_at);
-    for (uint i = flat_index(); i < fast; i += lanes()) y4[y_at / 4u + i] = max(x4[x_at / 4u + i], 0.0);
-    for (uint i = 4u * fast + flat_index(); i < n; i += lanes()) y[y_at + i] = max(x[x_at + i], 0.0);
+    EACH(i, 0u, fast) y4[y_at / 4u + i] = max(x4[x_at / 4u + i], 0.0);
+    EACH(i, 4u * fast, n) y[y_at + i] = max(x[x_at + i], 0.0);
 }

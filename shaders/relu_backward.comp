@@ -13,8 +13,8 @@ layout(push_constant) uniform Push { uint y_at, dy_at, dx_at, n; };
 
 void main() {
     uint fast = quads(n, y_at | dy_at | dx_at);
-    for (uint i = flat_index(); i < fast; i += lanes())
+    EACH(i, 0u, fast)
         dx4[dx_at / 4u + i] = mix(vec4(0), dy4[dy_at / 4u + i], greaterThan(y4[y_at / 4u + i], vec4(0)));
-    for (uint i = 4u * fast + flat_index(); i < n; i += lanes())
+    EACH(i, 4u * fast, n)
         dx[dx_at + i] = y[y_at + i] > 0.0 ? dy[dy_at + i] : 0.0;
 }

@@ -11,6 +11,6 @@ layout(push_constant) uniform Push { uint x_at, y_at, n; float factor; };
 
 void main() {
     uint fast = quads(n, x_at | y_at);
-    for (uint i = flat_index(); i < fast; i += lanes()) y4[y_at / 4u + i] = factor * x4[x_at / 4u + i];
-    for (uint i = 4u * fast + flat_index(); i < n; i += lanes()) y[y_at + i] = factor * x[x_at + i];
+    EACH(i, 0u, fast) y4[y_at / 4u + i] = factor * x4[x_at / 4u + i];
+    EACH(i, 4u * fast, n) y[y_at + i] = factor * x[x_at + i];
 }

@@ -14,11 +14,11 @@ layout(push_constant) uniform Push { uint x_at, gate_at, y_at, gate_row, n, cols
 
 void main() {
     uint fast = quads(n, x_at | gate_at | y_at | gate_row | cols), wide = cols / 4u;
-    for (uint i = flat_index(); i < fast; i += lanes()) {
+    EACH(i, 0u, fast) {
         vec4 g = gate4[(gate_at + i / wide * gate_row) / 4u + i % wide];
         y4[y_at / 4u + i] = x4[x_at / 4u + i] * sigmoid(g);
     }
-    for (uint i = 4u * fast + flat_index(); i < n; i += lanes()) {
+    EACH(i, 4u * fast, n) {
         float g = gate[gate_at + i / cols * gate_row + i % cols];
         y[y_at + i] = x[x_at + i] * sigmoid(vec4(g)).x;
     }

@@ -19,13 +19,13 @@ layout(push_constant) uniform Push { uint x_at, gate_at, dy_at, dx_at, dgate_at,
 void main() {
     uint places = x_at | gate_at | dy_at | dx_at | dgate_at | gate_row | dgate_row | cols;
     uint fast = quads(n, places), wide = cols / 4u;
-    for (uint i = flat_index(); i < fast; i += lanes()) {
+    EACH(i, 0u, fast) {
         uint row = i / wide, col = i % wide;
         vec4 s = sigmoid(gate4[(gate_at + row * gate_row) / 4u + col]), d = dy4[dy_at / 4u + i] * s;
         dx4[dx_at / 4u + i] = d;
         dgate4[(dgate_at + row * dgate_row) / 4u + col] = d * x4[x_at / 4u + i] * (1.0 - s);
     }
-    for (uint i = 4u * fast + flat_index(); i < n; i += lanes()) {
+    EACH(i, 4u * fast, n) {
         uint row = i / cols, col = i % cols;
         float s = sigmoid(vec4(gate[gate_at + row * gate_row + col])).x, d = dy[dy_at + i] * s;
         dx[dx_at + i] = d;

@@ -14,11 +14,11 @@ vec4 swiglu(vec4 g, vec4 u) { return g * sigmoid(g) * u; }
 
 void main() {
     uint fast = quads(n, x_at | y_at | cols), wide = cols / 4u;
-    for (uint i = flat_index(); i < fast; i += lanes()) {
+    EACH(i, 0u, fast) {
         uint at = x_at / 4u + i + i / wide * wide;
         y4[y_at / 4u + i] = swiglu(x4[at], x4[at + wide]);
     }
-    for (uint i = 4u * fast + flat_index(); i < n; i += lanes()) {
+    EACH(i, 4u * fast, n) {
         uint at = x_at + i + i / cols * cols;
         y[y_at + i] = swiglu(vec4(x[at]), vec4(x[at + cols])).x;
     }

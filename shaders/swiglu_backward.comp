@@ -21,13 +21,13 @@ void slopes(vec4 g, vec4 u, vec4 d, out vec4 dg, out vec4 du) {
 void main() {
     vec4 dg, du;
     uint fast = quads(n, x_at | dy_at | dx_at | cols), wide = cols / 4u;
-    for (uint i = flat_index(); i < fast; i += lanes()) {
+    EACH(i, 0u, fast) {
         uint at = i + i / wide * wide, from = x_at / 4u + at, to = dx_at / 4u + at;
         slopes(x4[from], x4[from + wide], dy4[dy_at / 4u + i], dg, du);
         dx4[to] = dg;
         dx4[to + wide] = du;
     }
-    for (uint i = 4u * fast + flat_index(); i < n; i += lanes()) {
+    EACH(i, 4u * fast, n) {
         uint at = i + i / cols * cols, from = x_at + at, to = dx_at + at;
         slopes(vec4(x[from]), vec4(x[from + cols]), vec4(dy[dy_at + i]), dg, du);
         dx[to] = dg.x;

@@ -6,11 +6,12 @@ from nyx.ops import Pass, Traits, ceil_div, groups_of
 
 
 def lanes(n: int, traits: Traits) -> tuple[int, int, int]:
-    """Workgroups of 64 for a shader whose lanes stride over n elements by quads (shaders/include/lanes.glsl).
+    """Workgroups of 64 for a shader that shares n elements out by quads (shaders/include/lanes.glsl).
 
-    One quad a lane on hardware; eight on software drivers, where a workgroup costs as much as several quads.
+    One quad a lane on hardware, three on software drivers: there a workgroup costs as much as a few quads, and lanes
+    run one after the other, so that with many quads each the next lane finds nothing in the cache.
     """
-    return groups_of(ceil_div(n, 4), 512 if traits.software else 64, traits)
+    return groups_of(ceil_div(n, 4), 192 if traits.software else 64, traits)
 
 
 # lavapipe ends all loops of an invocation, taken together, after 65535 turns without a word.

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nyx.errors import ProgramError
-from nyx.ops import Launch, Pass, Spec, Traits, require
-from nyx.ops._launch import lanes
+from nyx.ops import Launch, Pass, Spec, Traits, ceil_div, groups_of, require
 from nyx.program import Step
 from nyx.tensor import Tensor
 
@@ -24,7 +23,7 @@ def launch(step: Step, traits: Traits) -> Launch:
     assert dy
     B, T, C = dy.shape
     n = step.consts["positions"] * C
-    return Launch((Pass(lanes(n, traits), {"n": n, "span": T * C, "batch": B}),))
+    return Launch((Pass(groups_of(ceil_div(n, 4), 64, traits), {"n": n, "span": T * C, "batch": B}),))
 
 
 def run(dy: np.ndarray, positions: int) -> np.ndarray:
