@@ -147,6 +147,7 @@ class RunDirectory:
         mark_resume(self.path / METRICS, self.attempt, info.training.attempt, info.training.step)
         self._change_config(config_text)
         self._publish(path)
+        self.checkpoints.prune()
 
     def _change_config(self, text: str) -> None:
         """The configuration of this attempt; another one that was there stays under another name."""

@@ -7,6 +7,7 @@ import os
 import socket
 import stat
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,6 +69,7 @@ def in_child(action: Callable[[], object]) -> int:
         try:
             action()
         except BaseException:
+            traceback.print_exc()
             os._exit(99)
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
