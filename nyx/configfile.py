@@ -100,7 +100,7 @@ def read(path: Path) -> str:
     if len(data) > MAX_BYTES:
         raise ConfigError(f"{label(path)} is larger than {MAX_BYTES // 1024} KiB; a configuration is a short text")
     try:
-        return data.decode("utf-8-sig")
+        return data.decode()
     except UnicodeDecodeError as error:
         raise ConfigError(f"{label(path)}: byte {error.start} is not UTF-8; save the file as UTF-8") from None
 
@@ -192,7 +192,7 @@ class _Reader:
         self.line = event.start_mark.line + 1
         if getattr(event, "anchor", None) is not None:
             raise self._error("anchors (&) and aliases (*) are not allowed; write the value out")
-        if getattr(event, "tag", None) is not None or getattr(event, "ctag", None) is not None:
+        if getattr(event, "tag", None) is not None:
             raise self._error("tags (!) are not allowed; write the value alone")
         return event
 

@@ -189,7 +189,7 @@ precision: fp16
         ('"a\\nb": 1', "FILE:1: a\\nb: unknown key"),
         ("<<: {a: 1}", "FILE:1: <<: unknown key"),
         ("1: 2", "FILE:1: 1: unknown key"),
-        ("train: {}\ntrain: {lr: abc}", "FILE:2: train: written twice, first at FILE:1; keep one"),
+        ("train: {max_steps: 1}\ntrain: {lr: .nan}", "FILE:2: train: written twice, first at FILE:1; keep one"),
         ("model: {n_layer: {a: 1}}", "model.n_layer: a model of kind hrm has no such key"),
     ],
 )
@@ -282,6 +282,11 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path):
     for path in (tmp_path / "pipe.yaml", tmp_path / "pipe", tmp_path, Path("/dev/zero"), Path("/dev/null")):
         with pytest.raises(ConfigError, match=r"not a regular file|is a folder"):
             load(str(path), env={})
+
+
+def test_a_section_may_be_empty(tmp_path):
+    loaded = read("model:\ndata:\ntrain:\n", tmp_path, sets=["train.max_steps=3"], env={"NYX_MODEL__N_EMBD": "64"})
+    assert (loaded.config.train.max_steps, loaded.config.model.n_embd, loaded.config.model.kind) == (3, 64, "hrm")
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path):
