@@ -27,9 +27,9 @@ layout(push_constant) uniform Push {
     uint x_at, w_at, b_at, y_at, m, n, k, tiles_x, k_fours, n_fours, bias;
 };
 
-FETCH(fetch_a, x, x_at, m, k, K_FOURS)
-FETCH(fetch_b, w, w_at, n, k, K_FOURS)
-STORE(store, y, y_at, m, n, N_FOURS)
+FETCH(fetch_a, x, x_at, m, k, k, K_FOURS)
+FETCH(fetch_b, w, w_at, n, k, k, K_FOURS)
+STORE(store, y, y_at, m, n, n, N_FOURS)
 float initial(uint j) { return bias != 0 ? b[b_at + min(j, n - 1)] : 0.0; }
 
 #define A_DEEP

@@ -53,7 +53,7 @@ layout(push_constant) uniform Push {
 };
 
 #if defined(MAKE_BIAS)
-FETCH(fetch_dy, dy, dy_at, m, n, N_FOURS)
+FETCH(fetch_dy, dy, dy_at, m, n, n, N_FOURS)
 
 // One invocation for four columns of one strip of rows.
 void main() {
@@ -79,15 +79,15 @@ void main() {
 float initial(uint j) { return 0.0; }
 #ifdef MAKE_DX
 #define A_DEEP
-FETCH(fetch_a, dy, dy_at, m, n, N_FOURS)
-FETCH(fetch_b, w, w_at, n, k, K_FOURS)
-STORE(store, dx, dx_at, m, k, K_FOURS)
+FETCH(fetch_a, dy, dy_at, m, n, n, N_FOURS)
+FETCH(fetch_b, w, w_at, n, k, k, K_FOURS)
+STORE(store, dx, dx_at, m, k, k, K_FOURS)
 #else
 uint strip_end;
-FETCH(fetch_a, dy, dy_at, strip_end, n, N_FOURS)
-FETCH(fetch_b, x, x_at, strip_end, k, K_FOURS)
-STORE(store_whole, dw, dw_at, n, k, K_FOURS)
-STORE(store_part, partial, (partial_at + gl_WorkGroupID.z * n * k), n, k, K_FOURS)
+FETCH(fetch_a, dy, dy_at, strip_end, n, n, N_FOURS)
+FETCH(fetch_b, x, x_at, strip_end, k, k, K_FOURS)
+STORE(store_whole, dw, dw_at, n, k, k, K_FOURS)
+STORE(store_part, partial, (partial_at + gl_WorkGroupID.z * n * k), n, k, k, K_FOURS)
 void store(uint i, uint j, vec4 values) {
     if (strips > 1) store_part(i, j, values);
     else store_whole(i, j, values);

@@ -2,7 +2,8 @@
 
 lse is the log of the sum of exponentials of each row of scores, from which attention_backward works (Dao et al. 2022,
 arXiv 2205.14135). Dropout (rate > 0) zeroes weights after the softmax and scales the others by 1 / (1 - rate); lse
-knows nothing of it. Weight (b, h, i, j) is element (((counter[3] + b) H + h) T + i) T + j of the stream (nyx/ops/_philox.py).
+knows nothing of it. Weight (b, h, i, j) is element (((counter[3] + b) H + h) T + i) T + j of the stream
+(nyx/ops/_philox.py).
 """
 
 from __future__ import annotations
@@ -11,17 +12,22 @@ import numpy as np
 
 from nyx import ops
 from nyx.errors import ProgramError
-from nyx.ops import Launch, Pass, Spec, Traits, require
-from nyx.ops._attention import blocks, causal_mask, dropout_weights, heads, launch_push, row_groups
+from nyx.ops import Launch, Spec, Traits
+from nyx.ops._attention import blocks, causal_mask, check, chunks, dropout_weights, heads
 from nyx.program import Step
 from nyx.tensor import Tensor
 
+# scores: (heads, T, T in whole fours) of some of the B * H heads; each chunk of heads has passes of its own.
 SPEC = Spec(
     inputs=("q", "k", "v", "counter"),
     outputs=("o", "lse"),
+    scratch=("scores",),
     optional=("counter",),
     strided=("q", "k", "v"),
-    push=("batch:u", "time:u", "n_head:u", "width:u", "stream:u", "scale:f", "rate:f"),
+    push=(
+        *("time:u", "n_head:u", "width:u", "pitch:u", "first:u", "count:u", "tiles:u", "tiles_x:u", "fours:u"),
+        *("stream:u", "scale:f", "rate:f"),
+    ),
 )
 
 
@@ -34,21 +40,14 @@ def shapes(
     rate: float = 0.0,
     stream: int = 0,
 ) -> tuple[tuple[int, ...], ...]:
-    require("attention", len(q.shape) == 3 and q.shape == k.shape == v.shape, "q, k, v must be (B, T, C)", q, k, v)
-    require("attention", n_head > 0 and q.shape[2] % n_head == 0, f"C must be a multiple of n_head {n_head}", q)
-    require("attention", q.shape[2] // n_head <= 256, f"a head ({n_head} of them) must be at most 256 wide", q)
-    require("attention", 0.0 <= rate < 1.0, f"rate {rate} must be at least 0 and below 1", q)
-    counted = counter is not None and counter.shape == (4,) and counter.dtype == "u32"
-    require("attention", rate == 0.0 or counted, "dropout needs a counter, u32 (4,)", counter)
-    return (q.shape, (q.shape[0], n_head, q.shape[1]))
+    return check("attention", q, k, v, counter, n_head, rate, stream)
 
 
 def launch(step: Step, traits: Traits) -> Launch:
-    q = step.inputs[0]
-    assert q
-    n_head = step.consts["n_head"]
-    variant, groups = row_groups(q, n_head, traits)
-    return Launch((Pass(groups, launch_push(step, q), variant),))
+    some, scratch = chunks(step, (*step.inputs[:3], step.outputs[0]), traits)
+    sums = ("sums_lane", 64) if traits.software else ("sums_group", 1)
+    passes = [each for c in some for each in (c.scores("scores"), c.rows(*sums), c.values("mix"))]
+    return Launch(tuple(passes), {"scores": scratch})
 
 
 def run(

@@ -1,8 +1,7 @@
 """The gradients of causal attention: dq, dk, dv (B, T, C) from o, lse and dy, the gradient of o.
 
 With P the weights and P' the weights after dropout: dv = P'ᵀ dy, dP = (dy vᵀ) ∘ P'/P, delta = rowsum(dy ∘ o),
-dS = P ∘ (dP - delta), dq = dS k / sqrt(D), dk = dSᵀ q / sqrt(D) (Dao et al. 2022, arXiv 2205.14135). No invocations add
-to the same sum: one pass goes over the keys of each query, another over the queries of each key.
+dS = P ∘ (dP - delta), dq = dS k / sqrt(D), dk = dSᵀ q / sqrt(D) (Dao et al. 2022, arXiv 2205.14135).
 """
 
 from __future__ import annotations
@@ -10,19 +9,22 @@ from __future__ import annotations
 import numpy as np
 
 from nyx.errors import ProgramError
-from nyx.ops import Launch, Pass, Spec, Traits, groups_of, require
-from nyx.ops._attention import blocks, causal_mask, dropout_weights, heads, launch_push, row_groups
+from nyx.ops import Launch, Pass, Spec, Traits, require
+from nyx.ops._attention import blocks, causal_mask, check, chunks, dropout_weights, heads
 from nyx.program import Step
 from nyx.tensor import Tensor
 
-# delta: (B, H, T)
+# delta: (B, H, T). p, ds: (heads, T, T in whole fours) of some of the B * H heads; each chunk has passes of its own.
 SPEC = Spec(
     inputs=("q", "k", "v", "o", "lse", "dy", "counter"),
     outputs=("dq", "dk", "dv"),
-    scratch=("delta",),
+    scratch=("delta", "p", "ds"),
     optional=("counter",),
     strided=("q", "k", "v", "dq", "dk", "dv"),
-    push=("batch:u", "time:u", "n_head:u", "width:u", "stream:u", "scale:f", "rate:f"),
+    push=(
+        *("time:u", "n_head:u", "width:u", "pitch:u", "first:u", "count:u", "tiles:u", "tiles_x:u", "fours:u"),
+        *("stream:u", "scale:f", "rate:f"),
+    ),
 )
 
 
@@ -38,23 +40,20 @@ def shapes(
     rate: float = 0.0,
     stream: int = 0,
 ) -> tuple[tuple[int, ...], ...]:
-    from nyx.ops.attention import shapes as forward_shapes
-
-    made = forward_shapes(q, k, v, counter, n_head, rate, stream)
+    made = check("attention_backward", q, k, v, counter, n_head, rate, stream)
     require("attention_backward", (o.shape, lse.shape) == made, f"o, lse must be {made[0]}, {made[1]}", o, lse)
     require("attention_backward", dy.shape == o.shape, "dy must have o's shape", o, dy)
     return (q.shape, k.shape, v.shape)
 
 
 def launch(step: Step, traits: Traits) -> Launch:
-    q = step.inputs[0]
-    assert q
-    n_head = step.consts["n_head"]
-    push = launch_push(step, q)
-    variant, groups = row_groups(q, n_head, traits)
-    rows = groups_of(q.rows * n_head, 64, traits)
-    passes = (Pass(rows, push, "delta"), Pass(groups, push, "dq" + variant), Pass(groups, push, "dkv" + variant))
-    return Launch(passes, {"delta": q.rows * n_head})
+    q, k, v, o, lse, dy, _ = step.inputs
+    assert lse
+    some, scratch = chunks(step, (q, k, v, o, dy, *step.outputs), traits)
+    passes: list[Pass] = []
+    for c in some:
+        passes += [c.rows("delta", 64), c.scores("p"), c.scores("ds"), c.values("dv"), c.values("dq"), c.values("dk")]
+    return Launch(tuple(passes), {"delta": lse.size, "p": scratch, "ds": scratch})
 
 
 def run(

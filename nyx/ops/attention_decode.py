@@ -1,6 +1,7 @@
 """Causal attention of one new position: q, k, v, o (B, 1, C), k_cache, v_cache (B, S, C), start i32 (1,), D = C / H.
 
-Puts k and v at position start of the caches, then o = softmax(q kᵀ / sqrt(D)) v over the positions 0..start; start < S.
+Puts k and v at position start of the caches, then o = softmax(q kᵀ / sqrt(D)) v over the positions 0..start.
+Where start is no position of the caches, o is NaN and the caches stay as they are.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ SPEC = Spec(
     inouts=("k_cache", "v_cache"),
     outputs=("o",),
     strided=("q", "k", "v"),
-    push=("batch:u", "positions:u", "n_head:u", "width:u", "scale:f"),
+    push=("heads:u", "positions:u", "n_head:u", "width:u", "scale:f"),
 )
 
 
@@ -40,7 +41,8 @@ def launch(step: Step, traits: Traits) -> Launch:
     assert q
     n_head = step.consts["n_head"]
     width = q.shape[2] // n_head
-    push = {"batch": q.shape[0], "positions": cache.shape[1], "n_head": n_head, "width": width, "scale": width**-0.5}
+    push: dict[str, int | float] = {"heads": q.shape[0] * n_head, "positions": cache.shape[1], "n_head": n_head}
+    push |= {"width": width, "scale": width**-0.5}
     return Launch((Pass(groups_of(q.shape[0] * n_head, 1, traits), push),))
 
 
@@ -55,7 +57,7 @@ def run(
 ) -> np.ndarray:
     at = int(start[0])
     if not 0 <= at < k_cache.shape[1]:
-        raise ValueError(f"[attention_decode] position {at} must lie in a cache of {k_cache.shape[1]}")
+        return np.full(q.shape, np.nan, q.dtype)
     k_cache[:, at], v_cache[:, at] = k[:, 0], v[:, 0]
     keys, values = heads(k_cache[:, : at + 1], n_head), heads(v_cache[:, : at + 1], n_head)
     weights = np.matmul(heads(q, n_head), keys.swapaxes(2, 3))

@@ -1,7 +1,8 @@
 """Rotary positions: y = x cos + rotate_half(x) sin within each head; x, y (B, T, C), table (S, D), D = C / n_head.
 
 rotate_half pairs element j of a head with j + D/2 (Su et al. 2021, arXiv 2104.09864, as in LLaMA and HRM-Text).
-Row t turns by the angle of position start + t; start + T must not exceed S.
+Row t turns by the angle of position start + t (start: i32, default 0). Where the table lacks a row for some t, all of y
+is NaN.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from nyx import ops
-from nyx.ops import Launch, Pass, Spec, Traits, groups_of, require
+from nyx.ops import Launch, Pass, Spec, Traits, ceil_div, groups_of, require
 from nyx.program import Step
 from nyx.tensor import Tensor
 
@@ -18,7 +19,7 @@ SPEC = Spec(
     outputs=("y",),
     optional=("start",),
     strided=("x", "y"),
-    push=("pairs:u", "channels:u", "time:u", "width:u", "positions:u", "has_start:u", "sign:f"),
+    push=("rows:u", "time:u", "n_head:u", "half_width:u", "room:u", "has_start:u", "fours:u", "direction:f"),
 )
 
 
@@ -46,17 +47,14 @@ def shapes(
 
 def launch(step: Step, traits: Traits) -> Launch:
     x, turns, start = step.inputs
-    assert x and turns
-    push = {
-        "pairs": x.size // 2,
-        "channels": x.shape[2],
-        "time": x.shape[1],
-        "width": turns.shape[1],
-        "positions": turns.shape[0],
-        "has_start": int(start is not None),
-        "sign": -1.0 if step.consts["inverse"] else 1.0,
-    }
-    return Launch((Pass(groups_of(x.size // 2, 64, traits), push),))
+    y, n_head = step.outputs[0], step.consts["n_head"]
+    assert x and turns and y
+    positions, half = turns.shape[0], turns.shape[1] // 2
+    fours = all(n % 4 == 0 for n in (half, x.offset, x.row_stride, y.offset, y.row_stride, turns.offset))
+    push: dict[str, int | float] = {"rows": x.rows, "time": x.shape[1], "n_head": n_head, "half_width": half}
+    push |= {"room": positions - x.shape[1], "has_start": int(start is not None), "fours": int(fours)}
+    push["direction"] = -1.0 if step.consts["inverse"] else 1.0
+    return Launch((Pass(groups_of(x.rows * n_head * ceil_div(half, 4), 64, traits), push),))
 
 
 def run(
@@ -66,7 +64,7 @@ def run(
     half = c // n_head // 2
     first = 0 if start is None else int(start[0])
     if not 0 <= first <= table.shape[0] - t:
-        raise ValueError(f"[rope] positions {first}..{first + t - 1} must lie in a table of {table.shape[0]}")
+        return np.full(x.shape, np.nan, x.dtype)
     turns = table[first : first + t, None, :].astype(x.dtype, copy=False)
     cos, sin = turns[..., :half], turns[..., half:]
     if inverse:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from table import ROWS_COLUMNS, SIZES, Bound, Case, Draw, Row, Shape, around_one, below, exactly, positive, sweep
+
+from nyx import ops
+from nyx.ops.rope import table
 
 INF, NAN = float("inf"), float("nan")
 
@@ -46,6 +51,46 @@ def linear(m: int, n: int, k: int) -> dict[str, Shape]:
 
 def linear_backward(m: int, n: int, k: int) -> dict[str, Shape]:
     return {"x": (m, k), "w": (n, k), "dy": (m, n)}
+
+
+# B, T, H, D: one position and one channel; tiles of 16, 32 and 64 filled and overrun; odd, even and wide heads.
+HEADS = (
+    *((1, 1, 1, 1), (2, 5, 3, 5), (1, 33, 2, 16), (2, 31, 1, 33), (1, 65, 2, 8), (1, 257, 1, 3), (3, 64, 2, 64)),
+    (1, 3, 1, 128),
+    *((1, 7, 1, 256), (2, 17, 2, 12), (1, 130, 1, 40)),
+)
+ROTATED = ((1, 1, 1, 2), (2, 3, 1, 8), (3, 33, 2, 6), (2, 31, 3, 16), (1, 65, 4, 64), (1, 2, 1, 256), (5, 7, 2, 10))
+DROPOUT = {"rate": 0.4, "stream": 7}
+
+
+def attention(b: int, t: int, h: int, d: int, **consts: float | int) -> Case:
+    """With dropout where consts say so."""
+    shapes: dict[str, Shape] = dict.fromkeys("qkv", (b, t, h * d))
+    return Case(shapes | ({"counter": (4,)} if consts else {}), {"n_head": h, **consts})
+
+
+def attention_backward(b: int, t: int, h: int, d: int, **consts: float | int) -> Case:
+    case = attention(b, t, h, d, **consts)
+    shapes = {**case.shapes, "o": (b, t, h * d), "lse": (b, h, t), "dy": (b, t, h * d)}
+    return Case(shapes, case.consts)
+
+
+def forward(d: Draw) -> list[np.ndarray]:
+    """What the forward makes of the tensors drawn so far: o and lse."""
+    q, k, v, counter = (d.drawn.get(name) for name in ("q", "k", "v", "counter"))
+    return ops.attention.run(q, k, v, counter, **d.case.consts)
+
+
+def rope(b: int, t: int, h: int, d: int, **consts: bool) -> Case:
+    return Case({"x": (b, t, h * d), "table": (t + 2, d)}, {"n_head": h, **consts}, fixed=("table",))
+
+
+def rotations(d: Draw) -> np.ndarray:
+    return table(*d.shape).astype(np.float64)
+
+
+def random_bits(d: Draw) -> np.ndarray:
+    return d.rng.integers(0, 2**32, d.shape, dtype=np.uint32)
 
 
 # Rows enough for several strips of a sum over rows, with and without whole vec4s.
@@ -257,7 +302,7 @@ ROWS: dict[str, Row] = {
     "relu_backward": Row(
         cases=[
             *sweep(lambda n: {"y": (n,), "dy": (n,)}, SIZES),
-            Case({"y": (5,), "dy": (5,)}, data={"y": exactly(0.0, -0.0, 1e-30, -1, INF)}),
+            Case({"y": (7,), "dy": (7,)}, data={"y": exactly(0.0, -0.0, 1e-30, -1, INF, 0.0, -0.0)}),
         ],
         differentiable=BACKWARD,
         bound=Bound(rtol=0, atol=0),
@@ -279,6 +324,65 @@ ROWS: dict[str, Row] = {
             Case({"x": (2, 3, 5), "w": (7, 5), "dy": (2, 3, 7)}),
         ],
         differentiable=BACKWARD,
+    ),
+    "rope": Row(
+        cases=[
+            *(rope(b, t, h, d, inverse=bool(t % 2)) for b, t, h, d in ROTATED),
+            *(
+                Case(
+                    {"x": (2, 3, 2 * d), "table": (8, d), "start": (1,)},
+                    {"n_head": 2},
+                    fixed=("table",),
+                    data={"start": exactly(start, dtype="i4")},
+                    gradient=0 <= start <= 5,
+                )
+                for d in (6, 8)
+                for start in (0, 5, 6, -1, 2**31 - 1)  # the last three leave no room
+            ),
+        ],
+        differentiable=("x",),
+        data={"table": rotations},
+        bound=Bound(rtol=1e-6, atol=1e-6),
+    ),
+    "attention": Row(
+        cases=[
+            *(attention(*size) for size in HEADS),
+            *(attention(*size, **DROPOUT) for size in ((2, 5, 3, 5), (2, 32, 1, 16), (1, 67, 2, 4))),
+            replace(attention(2, 5, 3, 5, rate=0.0, stream=1), gradient=False),
+        ],
+        differentiable=("q", "k", "v"),
+        data={"counter": random_bits},
+        scales=(1.0, 1e-3, 3.0),
+    ),
+    "attention_backward": Row(
+        cases=[
+            *(attention_backward(*size) for size in HEADS),
+            *(attention_backward(*size, **DROPOUT) for size in ((2, 5, 3, 5), (2, 32, 1, 16), (1, 67, 2, 4))),
+        ],
+        differentiable=BACKWARD,
+        data={"counter": random_bits, "o": lambda d: forward(d)[0], "lse": lambda d: forward(d)[1]},
+        # exp(score - lse) has the absolute error of the score as its relative one, and dP - delta cancels.
+        bound=Bound(rtol=1e-4, atol=1e-5),
+        scales=(1.0, 1e-3, 3.0),
+    ),
+    "attention_decode": Row(
+        cases=[
+            Case(
+                {
+                    **dict.fromkeys("qkv", (b, 1, h * d)),
+                    "start": (1,),
+                    **dict.fromkeys(("k_cache", "v_cache"), (b, s, h * d)),
+                },
+                {"n_head": h},
+                data={"start": exactly(start, dtype="i4")},
+            )
+            for b, s, h, d, start in (
+                *((1, 1, 1, 1, 0), (2, 5, 3, 5, 2), (1, 64, 2, 16, 63), (2, 65, 1, 33, 64), (3, 200, 2, 64, 130)),
+                *((1, 33, 1, 128, 0), (1, 70, 2, 256, 66), (2, 5, 1, 4, 5), (2, 5, 1, 4, -1)),
+            )
+        ],
+        differentiable="generation has no gradient",
+        scales=(1.0, 1e-3, 3.0),
     ),
     "swiglu": Row(
         cases=sweep(lambda r, c: {"x": (r, 2 * c)}, ROWS_COLUMNS),
