@@ -3,10 +3,13 @@
 .DELETE_ON_ERROR:
 
 BIN := .venv/bin
-CMAKE := $(shell command -v cmake || echo $(BIN)/cmake)
+CMAKE = $(shell command -v cmake || echo $(BIN)/cmake)
 SOURCES := $(shell find native shaders cmake -type f) CMakeLists.txt
 
-setup: .venv/.built
+# Looks again at what is installed, each time; the others do so once.
+setup:
+	scripts/setup.sh
+	@touch .venv/.setup .venv/.built
 
 train: .venv/.built
 	$(BIN)/nyx train --config default.yaml

@@ -84,7 +84,7 @@ export PATH
 # shellcheck disable=SC2086
 $venv/bin/python -m pip --disable-pip-version-check install -q $build_tools
 $venv/bin/python -m pip --disable-pip-version-check install -q --no-build-isolation \
-    -Ccmake.define.NYX_VULKAN="${NYX_VULKAN:-AUTO}" -e ".$extras"
+    --config-settings=cmake.define.NYX_VULKAN="${NYX_VULKAN:-AUTO}" -e ".$extras"
 
 state=$($venv/bin/python -c 'from nyx import devices; print(devices.choose("auto"))')
 say "done; \`--device auto\` takes $state"
