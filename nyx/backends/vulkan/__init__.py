@@ -40,18 +40,17 @@ def traits_of(info: dict[str, Any]) -> Traits:
 class VulkanBackend(Backend):
     """One Vulkan device, by its number in `nyx._core.devices()`.
 
-    timeout: seconds after which a submission counts as lost. drop_barrier: leaves out the barrier before that
-    dispatch of every recording; the proof of the validation gate uses it.
+    timeout: seconds after which a submission counts as lost.
     """
 
-    def __init__(self, index: int, *, timeout: float = 60.0, drop_barrier: int | None = None) -> None:
+    def __init__(self, index: int, *, timeout: float = 60.0) -> None:
         from nyx import _core
 
         self._device = _core.Device(index)
         info = self._device.info
         self.description = f"{info['name']} ({info['driver']})"
         self.traits = traits_of(info)
-        self._timeout, self._drop, self._audit = timeout, drop_barrier, os.environ.get("NYX_SYNC_AUDIT") == "1"
+        self._timeout, self._audit = timeout, os.environ.get("NYX_SYNC_AUDIT") == "1"
         self._kernels = Kernels(self._device)
         self._buffers: dict[Hashable, Any] = {DUMMY: self._device.buffer(64, "device")}
         self._places: dict[Tensor, tuple[Hashable, int]] = {}  # persistent roots: buffer, first element
@@ -129,9 +128,12 @@ class VulkanBackend(Backend):
             key, at = ("temp", *where.buffer), where.offset
         return (key, at + tensor.offset, tensor.row_stride)
 
-    def _record(self, found: list[Dispatch]) -> list[Any]:
-        """One recording; under NYX_SYNC_AUDIT=1 one for each dispatch, which lets the validation layer see more."""
-        before = [b for n, b in enumerate(barriers(found)) if n != self._drop]
+    def record(self, found: list[Dispatch], *, without: int | None = None) -> list[Any]:
+        """One recording; under NYX_SYNC_AUDIT=1 one for each dispatch, which lets the validation layer see more.
+
+        without: the dispatch whose barrier is left out. That breaks the recording: the validation gate must see it.
+        """
+        before = set(barriers(found)) - {without}
         recordings = [self._device.recording(ordered=False)]
         for n, dispatch in enumerate(found):
             if self._audit and n:
@@ -144,17 +146,18 @@ class VulkanBackend(Backend):
             recording.finish()
         return recordings
 
-    def run(self, program: Program) -> None:
-        if program not in self._recordings:
-            self._recordings[program] = self._record(self.dispatches(program))
-        self._submit(self._recordings[program])
-
-    def _submit(self, recordings: list[Any]) -> None:
+    def submit(self, recordings: list[Any]) -> None:
+        """Starts recordings, in order, after all that was started before."""
         if any(r in self._in_flight for r in recordings):
             self.synchronize()
         for recording in recordings:
             recording.submit()
             self._in_flight.append(recording)
+
+    def run(self, program: Program) -> None:
+        if program not in self._recordings:
+            self._recordings[program] = self.record(self.dispatches(program))
+        self.submit(self._recordings[program])
 
     def synchronize(self) -> None:
         while self._in_flight:
@@ -240,7 +243,7 @@ class VulkanBackend(Backend):
             key, at, _ = staged if step.binding(name) is staging else (*place, 0)
             return (key, at, staging.size)
 
-        self._submit(self._record(dispatches(0, step, step.op.launch(step, self.traits), locate, access)))
+        self.submit(self.record(dispatches(0, step, step.op.launch(step, self.traits), locate, access)))
 
     def memory(self) -> MemoryUse:
         persistent: dict[str, int] = {}
