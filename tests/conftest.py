@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,18 +40,8 @@ def vulkan_device() -> Any:
     return device
 
 
-def tell_gate(label: str) -> None:
-    """Tells tests/validation_gate.py what the layer's next messages belong to."""
+def pytest_runtest_logstart(nodeid: str) -> None:
+    """Tells tests/validation_gate.py which test the layer's next messages belong to."""
     if "NYX_GATE_LOG" in os.environ:
         with open(os.environ["NYX_GATE_LOG"], "a") as log:
-            log.write(f"NYX_GATE_TEST {label}\n")
-
-
-def pytest_runtest_logstart(nodeid: str) -> None:
-    tell_gate(nodeid)
-
-
-@pytest.fixture
-def mark() -> Callable[[str], None]:
-    """Names what follows for the validation gate, below the level of a test."""
-    return tell_gate
+            log.write(f"NYX_GATE_TEST {nodeid}\n")

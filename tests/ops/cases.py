@@ -59,7 +59,10 @@ HEADS = (
     (1, 3, 1, 128),
     *((1, 7, 1, 256), (2, 17, 2, 12), (1, 130, 1, 40)),
 )
-ROTATED = ((1, 1, 1, 2), (2, 3, 1, 8), (3, 33, 2, 6), (2, 31, 3, 16), (1, 65, 4, 64), (1, 2, 1, 256), (5, 7, 2, 10))
+ROTATED = (
+    *((1, 1, 1, 2), (2, 3, 1, 8), (3, 33, 2, 6), (2, 31, 3, 16), (1, 65, 4, 64), (1, 2, 1, 256), (5, 7, 2, 10)),
+    *((1, 257, 1, 4), (2, 32, 1, 32)),
+)
 DROPOUT = {"rate": 0.4, "stream": 7}
 
 
@@ -93,13 +96,16 @@ def random_bits(d: Draw) -> np.ndarray:
     return d.rng.integers(0, 2**32, d.shape, dtype=np.uint32)
 
 
+# Tokens, vocabulary, channels.
+LOOKUPS = ((1, 1, 1), (33, 5, 31), (65, 300, 8), (7, 3, 257), (32, 33, 32), (1009, 2, 1))
 # Rows enough for several strips of a sum over rows, with and without whole vec4s.
 STRIPS = (*ROWS_COLUMNS, (300, 24), (1030, 5))
 FAR = "far below zero there is 0 in one and less than 1e-30 in the other"
 # M, N, K of a product: around tiles of 16, 64 and 128, with and without whole vec4s, and enough for the largest tiles.
 PRODUCTS = (
     *((1, 1, 1), (1, 33, 5), (31, 1, 4), (2, 3, 257), (33, 65, 31), (16, 64, 8), (17, 65, 9), (64, 64, 64)),
-    *((65, 63, 33), (15, 129, 12), (129, 257, 16), (257, 31, 128), (5, 128, 64), (130, 36, 20), (4097, 132, 8), (1, 130, 132)),
+    *((65, 63, 33), (15, 129, 12), (129, 257, 16), (257, 31, 128), (5, 128, 64), (130, 36, 20), (4097, 132, 8)),
+    *((1, 130, 132), (32, 32, 32)),
 )
 STRIPED_PRODUCTS = ((700, 33, 20), (1031, 9, 33), (3073, 130, 132))
 FORMS = ({}, {"approximate": "tanh"})
@@ -182,7 +188,7 @@ ROWS: dict[str, Row] = {
     ),
     "embedding": Row(
         cases=[
-            *sweep(lambda r, v, c: {"tokens": (r,), "w": (v, c)}, ((1, 1, 1), (33, 5, 31), (65, 300, 8), (7, 3, 257))),
+            *sweep(lambda r, v, c: {"tokens": (r,), "w": (v, c)}, LOOKUPS),
             *sweep(lambda b, t: {"tokens": (b, t), "w": (7, 12)}, ((2, 3), (5, 31)), [{"scale": 11.3}]),
             Case(
                 {"tokens": (7,), "w": (5, 4)},
@@ -201,6 +207,7 @@ ROWS: dict[str, Row] = {
                 Case({"tokens": (r,), "dy": (r, c)}, {"vocab": v, "scale": s})
                 for r, v, c, s in (
                     *((1, 1, 1, 1.0), (2, 300, 3, 0.5), (33, 5, 31, 1.0), (65, 300, 8, 1.0), (31, 2, 257, 1.0)),
+                    (32, 33, 32, 1.0),
                     *((300, 65, 24, 3.0), (1030, 7, 5, 1.0), (1009, 3, 4, 1.0), (5000, 4000, 3, 1.0)),
                 )
             ),
@@ -378,6 +385,7 @@ ROWS: dict[str, Row] = {
             )
             for b, s, h, d, start in (
                 *((1, 1, 1, 1, 0), (2, 5, 3, 5, 2), (1, 64, 2, 16, 63), (2, 65, 1, 33, 64), (3, 200, 2, 64, 130)),
+                (1, 257, 1, 31, 256),
                 *((1, 33, 1, 128, 0), (1, 70, 2, 256, 66), (2, 5, 1, 4, 5), (2, 5, 1, 4, -1)),
             )
         ],
@@ -385,11 +393,11 @@ ROWS: dict[str, Row] = {
         scales=(1.0, 1e-3, 3.0),
     ),
     "swiglu": Row(
-        cases=sweep(lambda r, c: {"x": (r, 2 * c)}, ROWS_COLUMNS),
+        cases=sweep(lambda r, c: {"x": (r, 2 * c)}, (*ROWS_COLUMNS, (31, 16))),
         differentiable=("x",),
     ),
     "swiglu_backward": Row(
-        cases=sweep(lambda r, c: {"x": (r, 2 * c), "dy": (r, c)}, ROWS_COLUMNS),
+        cases=sweep(lambda r, c: {"x": (r, 2 * c), "dy": (r, c)}, (*ROWS_COLUMNS, (31, 16))),
         differentiable=BACKWARD,
     ),
     "sigmoid_gate": Row(

@@ -113,6 +113,10 @@ class TestOperation:
         else:
             assert set(row.differentiable) <= set(ops.get(name).spec.inputs)
 
+    def test_its_sizes_miss_every_round_number(self, name: str) -> None:
+        sizes = {n for case in ROWS[name].cases for shape in case.shapes.values() for n in shape}
+        assert sizes >= {1, 31, 32, 33, 257}, "sizes that a case must have somewhere"
+
     def test_every_optional_tensor_is_proved_present_and_absent(self, name: str) -> None:
         for optional in ops.get(name).spec.optional:
             there = {optional in build(proof).bound() for proof in _distinct(name)}

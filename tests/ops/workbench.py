@@ -16,6 +16,7 @@ import numpy as np
 from harness import LAUNCHES, Call, Proof
 
 from nyx import spirv
+from nyx.backends.vulkan import traits_of
 from nyx.ops import Launch, Traits
 from nyx.tensor import Tensor
 
@@ -63,14 +64,8 @@ class Workbench:
 
     def traits(self, label: str) -> Traits:
         """The device's own traits, with what a proof's launch changes in them."""
-        limits, wanted = self.device.info["limits"], LAUNCHES[label]
-        return replace(
-            wanted,
-            subgroup=self.device.info["subgroup"]["size"],
-            max_invocations=limits["max_invocations"],
-            shared_bytes=limits["shared_bytes"],
-            max_groups=min(wanted.max_groups, *limits["max_groups"]),
-        )
+        own, wanted = traits_of(self.device.info), LAUNCHES[label]
+        return replace(own, software=wanted.software, max_groups=min(own.max_groups, wanted.max_groups))
 
     def _slot(self, i: int) -> Any:
         while len(self._slots) <= i:
