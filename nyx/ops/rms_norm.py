@@ -25,7 +25,9 @@ def shapes(x: Tensor, eps: float = 1e-6) -> tuple[tuple[int, ...], ...]:
 def launch(step: Step, traits: Traits) -> Launch:
     (x,) = step.inputs
     assert x
-    return Launch((by_rows(x.rows, x.shape[-1], {"rows": x.rows, "cols": x.shape[-1], "eps": step.consts["eps"]}, traits),))
+    return Launch(
+        (by_rows(x.rows, x.shape[-1], {"rows": x.rows, "cols": x.shape[-1], "eps": step.consts["eps"]}, traits),)
+    )
 
 
 def run(x: np.ndarray, eps: float = 1e-6) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ import pytest
 from nyx.backends.base import Backend
 from nyx.backends.cpu import CpuBackend
 from nyx.config import ModelConfig
+from nyx.errors import DeviceError
 from nyx.generation import Sampling
 from nyx.resource_aware_hrm import ResourceAwareHRM
 from nyx.text.batches import Windows
@@ -50,3 +51,17 @@ def test_a_training_agrees_with_the_cpu(vulkan_device: Any, model: ModelConfig) 
     assert ours["text"] == cpu["text"]
     for name, values in cpu["weights"].items():
         assert np.abs(ours["weights"][name] - values).max() <= 2e-3 * np.abs(values).max(), name
+
+
+def test_nyx_check_passes_and_names_a_wrong_step(vulkan_device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nyx import ops
+    from nyx.backends.vulkan import VulkanBackend
+
+    monkeypatch.setenv("NYX_CHECK", "1")
+    backend = VulkanBackend(int(os.environ.get("NYX_TEST_DEVICE", "0")))
+    train(backend, HRM)
+    right = ops.get("swiglu").run
+    monkeypatch.setattr(ops.get("swiglu"), "run", lambda x: right(x) * np.float32(1.01))
+    with pytest.raises(DeviceError, match=r"NYX_CHECK: step \d+, swiglu: .* differ from the CPU's"):
+        train(backend, HRM)
+    backend.close()

@@ -11,6 +11,7 @@ import numpy as np
 
 from nyx import ops
 from nyx.backends.base import Backend, MemoryUse
+from nyx.backends.vulkan import check
 from nyx.backends.vulkan.memory import Placement, place
 from nyx.backends.vulkan.pipelines import Kernels, access
 from nyx.backends.vulkan.recorder import Dispatch, barriers, dispatches
@@ -50,7 +51,8 @@ class VulkanBackend(Backend):
         info = self._device.info
         self.description = f"{info['name']} ({info['driver']})"
         self.traits = traits_of(info)
-        self._timeout, self._audit = timeout, os.environ.get("NYX_SYNC_AUDIT") == "1"
+        self._timeout = timeout
+        self._audit, self._check = (os.environ.get(name) == "1" for name in ("NYX_SYNC_AUDIT", "NYX_CHECK"))
         self._kernels = Kernels(self._device)
         self._buffers: dict[Hashable, Any] = {DUMMY: self._device.buffer(64, "device")}
         self._places: dict[Tensor, tuple[Hashable, int]] = {}  # persistent roots: buffer, first element
@@ -120,13 +122,26 @@ class VulkanBackend(Backend):
         tensor = step.binding(name)
         if tensor is None:
             return (DUMMY, 0, 0)
-        root = tensor.root
-        if root in self._places:
-            key, at = self._places[root]
-        else:
-            where = placement.tensors[root]
-            key, at = ("temp", *where.buffer), where.offset
+        key, at = self._place_of(tensor.root, placement)
         return (key, at + tensor.offset, tensor.row_stride)
+
+    def _place_of(self, root: Tensor, placement: Placement) -> tuple[Hashable, int]:
+        if root in self._places:
+            return self._places[root]
+        where = placement.tensors[root]
+        return ("temp", *where.buffer), where.offset
+
+    def _run_checked(self, program: Program) -> None:
+        found, (_, placement) = self.dispatches(program), self._plans[program]
+
+        def fetch(tensor: Tensor, first: int, count: int) -> np.ndarray:
+            key, at = self._place_of(tensor.root, placement)
+            return self._download(key, at + first, tensor, count)
+
+        for i, step in enumerate(program.steps):
+            wanted = check.expected(step, fetch)
+            self.submit(self.record([d for d in found if d.step == i]))
+            check.compare(i, step, wanted, fetch)
 
     def record(self, found: list[Dispatch], *, without: int | None = None) -> list[Any]:
         """One recording; under NYX_SYNC_AUDIT=1 one for each dispatch, which lets the validation layer see more.
@@ -155,6 +170,9 @@ class VulkanBackend(Backend):
             self._in_flight.append(recording)
 
     def run(self, program: Program) -> None:
+        if self._check:
+            self._run_checked(program)
+            return
         if program not in self._recordings:
             self._recordings[program] = self.record(self.dispatches(program))
         self.submit(self._recordings[program])
@@ -208,8 +226,11 @@ class VulkanBackend(Backend):
             self.synchronize()
 
     def read(self, tensor: Tensor) -> np.ndarray:
-        key, at = self._persistent(tensor)
-        words = np.empty(tensor.size, np.uint32)
+        return self._download(*self._persistent(tensor), tensor, tensor.size).reshape(tensor.shape)
+
+    def _download(self, key: Hashable, at: int, tensor: Tensor, count: int) -> np.ndarray:
+        """count elements of the tensor's storage from element `at` of a buffer on."""
+        words = np.empty(count, np.uint32)
         self.synchronize()
         if tensor.root.role == "input":
             self._buffers[key].read(at, words)
@@ -219,7 +240,7 @@ class VulkanBackend(Backend):
                 self._copy(self._staging.flat(0, part.shape), (key, at + start), tensor.root, upload=False)
                 self.synchronize()
                 self._staging_buffer().read(0, part)
-        return words.view(NUMPY[tensor.dtype]).reshape(tensor.shape)
+        return words.view(NUMPY[tensor.dtype])
 
     def _persistent(self, tensor: Tensor) -> tuple[Hashable, int]:
         if not tensor.persistent or not tensor.contiguous:
