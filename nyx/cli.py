@@ -74,6 +74,7 @@ def generate(checkpoint: Path, prompt: str, length: int, temperature: float, top
         raise UsageError(f"length must be 0 or more, got {length}")
     sampling = Sampling(temperature, top_k, top_p, seed)
     hrm = session.load_model(checkpoint, device or "auto", _say)
+    hrm.vocabulary.encode(prompt)  # what the model never saw is refused before anything is written
     out = sys.stdout.buffer
     out.write(prompt.encode("utf-8", "replace"))
     for character in characters(hrm, prompt, length, sampling):

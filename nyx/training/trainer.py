@@ -101,7 +101,7 @@ class CharacterLanguageTrainer:
         if self.corpus.val.size and (last or _due(train.eval_every, state.step)):
             improved = self._timed(self._evaluate)
             last = last or state.finished
-        if last or _due(train.sample_every, state.step):
+        if (last and train.sample_every) or _due(train.sample_every, state.step):
             self._timed(self._sample)
         epoch_steps = every.every_epochs * self.windows.steps_per_epoch
         timely = 0 < every.every_minutes <= (time.monotonic() - self._saved_at) / 60
