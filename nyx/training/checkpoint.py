@@ -7,6 +7,7 @@ steps. The metadata are JSON strings under the keys of CheckpointInfo's fields.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import re
 import types
@@ -119,9 +120,14 @@ def _fits(value: Any, hint: Any) -> bool:
     return type(value) is (typing.get_origin(hint) or hint)
 
 
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
 def _fields(cls: type, values: Any, path: AnyPath) -> dict[str, Any]:
     """The values for a dataclass, each checked against its declared type; one that is not there keeps its default."""
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     if type(values) is not dict:
         raise _unfit(path, f"{cls.__name__} is no object")
     for item in dataclasses.fields(cls):

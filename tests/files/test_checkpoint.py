@@ -43,6 +43,11 @@ def tensors(seed: int = 0) -> dict[str, np.ndarray]:
     }
 
 
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # test_power_cut.py is about them
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """A small checkpoint whose file may be written into."""

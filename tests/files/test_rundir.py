@@ -30,6 +30,7 @@ _spec.loader.exec_module(faults)
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # a kill needs none: test_power_cut.py is about them
     return tmp_path
 
 
