@@ -123,8 +123,9 @@ class Program:
                 arrived = [gradients.take(t) if t is not None else None for t in step.outputs]
                 if all(g is None for g in arrived):
                     continue
-                for tensor, gradient in zip(step.inputs, step.op.grad(step, *arrived), strict=True):
-                    if tensor is not None and gradient is not None:
+                made = step.op.grad(step, *arrived)
+                for tensor, needed, gradient in zip(step.inputs, step.needs, made, strict=True):
+                    if tensor is not None and needed and gradient is not None:
                         gradients.add(tensor, gradient, owned=gradient not in arrived)
         return gradients.reached
 

@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 from cases import ROWS
-from table import Bound, Case, Draw, Row, Shape
+from table import Bound, Case, Draw, Row
 
 from nyx import ops
 from nyx.ops import Launch, Operation, Traits
@@ -17,8 +17,6 @@ from nyx.program import Program, Step
 from nyx.tensor import Dtype, Role, Tensor
 
 DTYPES: dict[str, Dtype] = {"float64": "f32", "float32": "f32", "int32": "i32", "uint32": "u32"}
-# How strided bindings lie in a wider tensor: as the tensor itself, or as columns of one at odd or at vec4 places.
-LAYOUTS = ("whole", "odd", "even")
 # What a launch may be told about its device; a proof is made for each that changes the launch.
 LAUNCHES = {
     "": Traits(software=False),
@@ -29,7 +27,11 @@ LAUNCHES = {
 
 @dataclass(frozen=True)
 class Proof:
-    """One call of one operation in one layout, with values of one scale, launched one way (a key of LAUNCHES)."""
+    """One call of one operation, with values of one scale, launched one way (a key of LAUNCHES).
+
+    layout: "whole", every tensor is one of its own; "odd", all are views at odd offsets, strided ones columns with odd
+    row strides; "even", strided ones are columns at multiples of 4.
+    """
 
     name: str
     case: Case
@@ -59,8 +61,7 @@ def proofs(name: str) -> tuple[Proof, ...]:
     row, found = ROWS[name], []
     for case in row.cases:
         ways = [(scale, "whole") for scale in row.scales_of(case)]
-        if any(n in case.shapes or n in ops.get(name).spec.outputs for n in ops.get(name).spec.strided):
-            ways += [(1.0, "odd"), (1.0, "even")]
+        ways += [(1.0, "odd")] + [(1.0, "even")] * bool(ops.get(name).spec.strided)
         for scale, layout in ways:
             found += [Proof(name, case, scale, layout, launch) for launch in _launches(name, case, layout)]
     return tuple(found)
@@ -125,24 +126,29 @@ def build(proof: Proof, *, placed: bool = True) -> Call:
     for name, array in arrays.items():
         tracked = name in wanted and name not in proof.case.fixed
         role: Role = "param" if tracked else "input"
-        layout = proof.layout if name in op.spec.strided else "whole"
-        leaves[name] = _lay(name, array.shape, DTYPES[str(array.dtype)], role, layout)
+        leaves[name] = _lay(proof, name, Tensor(name, array.shape, DTYPES[str(array.dtype)], role))
     with Program(str(proof)) as program:
         op(*(leaves.get(n) for n in (*op.spec.inputs, *op.spec.inouts)), **proof.case.consts)
     step = program.steps[-1]
     for name, tensor in zip(op.spec.outputs, step.outputs, strict=True):
-        if tensor is not None and name in op.spec.strided and proof.layout != "whole" and placed:
-            tensor.place(_lay(name, tensor.shape, "f32", "temp", proof.layout))
+        if placed and tensor is not None and (where := _lay(proof, name, Tensor(name, tensor.shape))).base:
+            tensor.place(where)
     return Call(program, step, leaves)
 
 
-def _lay(name: str, shape: Shape, dtype: Dtype, role: Role, layout: str) -> Tensor:
-    """A tensor of its own, or columns of a wider one whose row stride is odd, or a multiple of 4."""
-    if layout == "whole":
-        return Tensor(name, shape, dtype, role)
-    width = shape[-1]
-    left, right = (3, 4 + width % 2) if layout == "odd" else (4, 8 + -width % 4)
-    return Tensor(f"{name}.wide", (*shape[:-1], left + width + right), dtype, role).columns(left, left + width)
+def _lay(proof: Proof, name: str, like: Tensor) -> Tensor:
+    """`like` itself, or a view of another tensor, as the layout says; odd offsets differ from binding to binding."""
+    spec, width = proof.op.spec, like.shape[-1]
+    strided = name in spec.strided
+    if proof.layout == "whole" or (proof.layout == "even" and not strided):
+        return like
+    odd = proof.layout == "odd"
+    left = 1 + spec.bindings.index(name) % 3 if odd else 4
+    if not strided:
+        return Tensor(f"{name}.long", (left + like.size + 2,), like.dtype, like.role).flat(left, like.shape)
+    right = 4 + (left + width + 1) % 2 if odd else 8 + -width % 4
+    shape = (*like.shape[:-1], left + width + right)
+    return Tensor(f"{name}.wide", shape, like.dtype, like.role).columns(left, left + width)
 
 
 def reference(proof: Proof, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

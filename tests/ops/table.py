@@ -79,9 +79,9 @@ class Row:
     """An operation's proofs.
 
     cases: the calls. Each is run with normal values of every scale in `scales` (a case above LARGE elements of the
-    first alone); where the spec has strided bindings, also with all of them as column views (odd offsets and strides,
-    and at multiples of 4); and each of these for every distinct launch: on hardware, on a software driver, and with
-    dispatches folded into the second dimension.
+    first alone); also with all tensors as views at odd offsets, strided ones columns with odd row strides, and where
+    there are strided ones also as columns at multiples of 4; and each of these for every distinct launch: on hardware,
+    on a software driver, and with dispatches folded into the second dimension.
     differentiable: the inputs that get a gradient, or in a sentence why none does.
     bound, bounds: for all written tensors, and for single ones by name.
     data: generators for what is not standard normal times the scale.
