@@ -1,64 +1,89 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#define GROUP 64
 #include "index.glsl"
-// Attention of one new position. A workgroup makes one head: it puts k and v into the caches, then takes the keys 64 at a time,
-// one an invocation, and adds up their values, the channels spread over the invocations. NaN where start is outside.
-layout(local_size_x = 64) in;
+#include "group_sum.glsl"
+#include "fours.glsl"
+// Attention of one new position; a workgroup makes one head. It starts from the new key and value, which it also puts into
+// the caches, and takes the earlier ones 64 at a time: a key for each invocation, then for each quad of channels the values,
+// spread over the invocations that are left. NaN where start is outside.
+layout(local_size_x = GROUP) in;
 layout(std430, binding = 0) readonly buffer Q { float q[]; };
+layout(std430, binding = 0) readonly buffer Q4 { vec4 q4[]; };
 layout(std430, binding = 1) readonly buffer K { float k[]; };
+layout(std430, binding = 1) readonly buffer K4 { vec4 k4[]; };
 layout(std430, binding = 2) readonly buffer V { float v[]; };
+layout(std430, binding = 2) readonly buffer V4 { vec4 v4[]; };
 layout(std430, binding = 3) readonly buffer Start { int start[]; };
 layout(std430, binding = 4) buffer KCache { float k_cache[]; };
+layout(std430, binding = 4) buffer KCache4 { vec4 k_cache4[]; };
 layout(std430, binding = 5) buffer VCache { float v_cache[]; };
+layout(std430, binding = 5) buffer VCache4 { vec4 v_cache4[]; };
 layout(std430, binding = 6) writeonly buffer O { float o[]; };
+layout(std430, binding = 6) writeonly buffer O4 { vec4 o4[]; };
 layout(push_constant) uniform Push {
-    uint q_at, k_at, v_at, start_at, k_cache_at, v_cache_at, o_at, q_row, k_row, v_row, heads, positions, n_head, width;
+    uint q_at, k_at, v_at, start_at, k_cache_at, v_cache_at, o_at, q_row, k_row, v_row;
+    uint heads, positions, n_head, width, fours;
     float scale;
 };
 
+uint in_q, in_k, in_v, in_o, in_cache;
+FETCH(fetch_q, q, in_q, 1, width, 0, fours != 0)
+FETCH(fetch_k, k, in_k, 1, width, 0, fours != 0)
+FETCH(fetch_v, v, in_v, 1, width, 0, fours != 0)
+FETCH(fetch_key, k_cache, (k_cache_at + in_cache), positions, width, (n_head * width), fours != 0)
+FETCH(fetch_value, v_cache, (v_cache_at + in_cache), positions, width, (n_head * width), fours != 0)
+STORE(store_key, k_cache, (k_cache_at + in_cache), positions, width, (n_head * width), fours != 0)
+STORE(store_value, v_cache, (v_cache_at + in_cache), positions, width, (n_head * width), fours != 0)
+STORE(store_o, o, in_o, 1, width, 0, fours != 0)
+
 const float LOWEST = -3.4028234e38;
-shared float scores[64], weights[64], query[256], now[256];
+shared float scores[GROUP], weights[GROUP];
+shared vec4 query[GROUP], parts[GROUP];
+
+// The largest score of the workgroup.
+float group_max(float score) {
+    uint lane = gl_LocalInvocationIndex;
+    scores[lane] = score;
+    barrier();
+    if (lane < 8)
+        for (uint other = lane + 8; other < GROUP; other += 8) scores[lane] = max(scores[lane], scores[other]);
+    barrier();
+    for (uint other = 0; other < 8; ++other) score = max(score, scores[other]);
+    return score;
+}
 
 void main() {
-    uint head = group_index(), lane = gl_LocalInvocationID.x;
+    uint head = group_index(), lane = gl_LocalInvocationIndex;
     if (head >= heads) return;
-    uint b = head / n_head, from = head % n_head * width, at = uint(start[start_at]), row = n_head * width;
-    uint in_cache = b * positions * row + from;
+    uint b = head / n_head, from = head % n_head * width, at = uint(start[start_at]);
+    in_q = q_at + b * q_row + from, in_k = k_at + b * k_row + from, in_v = v_at + b * v_row + from;
+    in_o = o_at + b * n_head * width + from, in_cache = b * positions * n_head * width + from;
     bool inside = at < positions;
-    for (uint c = lane; c < width; c += 64) {
-        float key = k[k_at + b * k_row + from + c];
-        query[c] = q[q_at + b * q_row + from + c] * scale;
-        now[c] = key;
-        if (inside) k_cache[k_cache_at + in_cache + at * row + c] = key;
-        if (inside) v_cache[v_cache_at + in_cache + at * row + c] = v[v_at + b * v_row + from + c];
-    }
-    barrier();
-    float top = LOWEST, total = 0.0, sums[4] = float[4](0.0, 0.0, 0.0, 0.0);
-    uint end = inside ? at + 1 : 0;
-    for (uint first = 0; first < end; first += 64) {
+    uint quads = (width + 3) / 4, sharers = GROUP / quads, quad = lane % quads, sharer = lane / quads;
+
+    vec4 key = fetch_k(0, lane * 4), value = fetch_v(0, quad * 4), own = fetch_q(0, lane * 4) * scale;
+    query[lane] = own;
+    if (inside && lane < quads) store_key(at, lane * 4, key);
+    if (inside && lane < quads) store_value(at, lane * 4, value);
+    float top = group_sum(dot(own, key)), total = lane == 0 ? 1.0 : 0.0;
+    vec4 sum = sharer == 0 ? value : vec4(0.0);
+    uint end = inside ? at : 0;
+    for (uint first = 0; first < end; first += GROUP) {
         uint j = first + lane;
-        float score = 0.0;
-        for (uint c = 0; c < width && j < end; ++c)
-            score += query[c] * (j == at ? now[c] : k_cache[k_cache_at + in_cache + j * row + c]);
-        scores[lane] = j < end ? score : LOWEST;
+        float score = j < end ? 0.0 : LOWEST;
+        for (uint c = 0; c < quads && j < end; ++c) score += dot(query[c], fetch_key(j, c * 4));
+        float above = max(top, group_max(score)), less = exp(top - above), weight = j < end ? exp(score - above) : 0.0;
+        weights[lane] = weight;
         barrier();
-        float above = top;
-        for (uint i = 0; i < 64; ++i) above = max(above, scores[i]);
-        weights[lane] = j < end ? exp(score - above) : 0.0;
-        barrier();
-        float less = exp(top - above);
-        top = above;
-        total *= less;
-        for (uint e = 0; e < 4; ++e) sums[e] *= less;
-        for (uint i = 0; i < min(64, end - first); ++i) {
-            total += weights[i];
-            uint place = in_cache + (first + i) * row + lane;
-            for (uint e = 0; e < 4 && lane + e * 64 < width; ++e)
-                sums[e] += weights[i] * (first + i == at ? v[v_at + b * v_row + from + lane + e * 64]
-                                                         : v_cache[v_cache_at + place + e * 64]);
-        }
+        top = above, total = total * less + weight, sum *= less;
+        for (uint i = sharer; i < min(GROUP, end - first) && sharer < sharers; i += sharers)
+            sum += weights[i] * fetch_value(first + i, quad * 4);
     }
-    float nan = uintBitsToFloat(0x7FC00000u);
-    for (uint e = 0; e < 4 && lane + e * 64 < width; ++e)
-        o[o_at + b * row + from + lane + e * 64] = inside ? sums[e] / total : nan;
+    total = group_sum(total);
+    parts[lane] = sum;
+    barrier();
+    if (lane >= quads) return;
+    for (uint s = 1; s < sharers; ++s) sum += parts[lane + s * quads];
+    store_o(0, lane * 4, inside ? sum / total : vec4(uintBitsToFloat(0x7FC00000u)));
 }

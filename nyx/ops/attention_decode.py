@@ -19,7 +19,7 @@ SPEC = Spec(
     inouts=("k_cache", "v_cache"),
     outputs=("o",),
     strided=("q", "k", "v"),
-    push=("heads:u", "positions:u", "n_head:u", "width:u", "scale:f"),
+    push=("heads:u", "positions:u", "n_head:u", "width:u", "fours:u", "scale:f"),
 )
 
 
@@ -37,12 +37,15 @@ def shapes(
 
 
 def launch(step: Step, traits: Traits) -> Launch:
-    q, cache = step.inputs[0], step.inouts[0]
+    q, k, v, _ = step.inputs
+    cache = step.inouts[0]
     assert q
     n_head = step.consts["n_head"]
     width = q.shape[2] // n_head
     push: dict[str, int | float] = {"heads": q.shape[0] * n_head, "positions": cache.shape[1], "n_head": n_head}
-    push |= {"width": width, "scale": width**-0.5}
+    rows = (q, k, v, *step.inouts, *step.outputs)
+    fours = width % 4 == 0 and all(t is not None and t.offset % 4 == 0 and t.row_stride % 4 == 0 for t in rows)
+    push |= {"width": width, "fours": int(fours), "scale": width**-0.5}
     return Launch((Pass(groups_of(q.shape[0] * n_head, 1, traits), push),))
 
 
