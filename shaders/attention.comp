@@ -2,7 +2,8 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_shader_subgroup_ballot : require
 // Causal attention in three passes over the lower triangle of the scores (see include/attention.glsl):
-// `scores` = q kᵀ / sqrt(D); `sums` = each row's log-sum-exp; `mix` = the weights exp(score - lse), with dropout, times v.
+// `scores` = q kᵀ / sqrt(D); `sums` = each row's log-sum-exp; `mix` = the weights exp(score - lse), with dropout,
+// times v.
 // variant scores_lane: -DSCORES -DLANE -DFOURS=true
 // variant scores_lane_scalar: -DSCORES -DLANE -DFOURS=false
 // variant scores_group: -DSCORES -DEDGE=4

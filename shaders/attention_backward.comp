@@ -2,8 +2,8 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_shader_subgroup_ballot : require
 // The backward of attention, over the lower triangle of the scores (see include/attention.glsl); p and ds are scores.
-// `delta` = the sums of the rows of dy * o. `p` = the weights exp(q kᵀ / sqrt(D) - lse), negative where dropout took them out.
-// `ds` = p (dy vᵀ - delta) / sqrt(D), with dropout on dy vᵀ. `dv` = pᵀ dy, `dq` = ds k, `dk` = dsᵀ q.
+// `delta` = the sums of the rows of dy * o. `p` = the weights exp(q kᵀ / sqrt(D) - lse), negative where dropout took
+// them out. `ds` = p (dy vᵀ - delta) / sqrt(D), with dropout on dy vᵀ. `dv` = pᵀ dy, `dq` = ds k, `dk` = dsᵀ q.
 // variant delta: -DMAKE_DELTA
 // variant p_lane: -DMAKE_P -DLANE -DFOURS=true
 // variant p_lane_scalar: -DMAKE_P -DLANE -DFOURS=false
@@ -102,7 +102,10 @@ void store(uint i, uint j, vec4 s) {
     ds4[score(ds_at, i, j)] = mix(vec4(0.0), abs(p) * (dp - delta[delta_at + head * time + i]) * scale, seen(i, j));
 }
 #elif defined(MAKE_DV)
-vec4 fetch_a(uint i, uint j) { return mix(vec4(0.0), max(p4[score(p_at, i, j)], 0.0) / (1.0 - rate), bvec4(i < time && j < time)); }
+vec4 fetch_a(uint i, uint j) {
+    vec4 kept_p = max(p4[score(p_at, i, j)], 0.0) / (1.0 - rate);
+    return mix(vec4(0.0), kept_p, bvec4(i < time && j < time));
+}
 FETCH(fetch_b, dy, in_b, time, width, channels(), FOURS)
 STORE(store, dv, in_c, time, width, dv_row, FOURS)
 #elif defined(MAKE_DQ)

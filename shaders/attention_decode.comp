@@ -4,9 +4,9 @@
 #include "index.glsl"
 #include "group_sum.glsl"
 #include "fours.glsl"
-// Attention of one new position; a workgroup makes one head. It starts from the new key and value, which it also puts into
-// the caches, and takes the earlier ones 64 at a time: a key for each invocation, then for each quad of channels the values,
-// spread over the invocations that are left. NaN where start is outside.
+// Attention of one new position; a workgroup makes one head. It starts from the new key and value, which it also puts
+// into the caches, and takes the earlier ones 64 at a time: a key for each invocation, then for each quad of channels
+// the values, spread over the invocations that are left. NaN where start is outside.
 layout(local_size_x = GROUP) in;
 layout(std430, binding = 0) readonly buffer Q { float q[]; };
 layout(std430, binding = 0) readonly buffer Q4 { vec4 q4[]; };

@@ -3,8 +3,8 @@
 #extension GL_KHR_shader_subgroup_ballot : require
 #include "index.glsl"
 #include "fours.glsl"
-// x (m, k), w (n, k), dy (m, n). dx = dy w. dw = dyᵀ x and db = dy summed over its rows, each over strips of rows side by
-// side, whose sums `reduce` adds up in their order. With one strip dw is written at once.
+// x (m, k), w (n, k), dy (m, n). dx = dy w. dw = dyᵀ x and db = dy summed over its rows, each over strips of rows side
+// by side, whose sums `reduce` adds up in their order. With one strip dw is written at once.
 // variant dx_lane: -DMAKE_DX -DLANE -DK_FOURS=true -DN_FOURS=true
 // variant dx_lane_odd: -DMAKE_DX -DLANE -DK_FOURS=true -DN_FOURS=false
 // variant dx_lane_scalar: -DMAKE_DX -DLANE -DK_FOURS=false -DN_FOURS=false

@@ -1,5 +1,5 @@
-// What attention and attention_backward share. Their scores are (heads, T, pitch) in scratch: `count` heads at a time, from
-// head `first` on (a head is b * n_head + h), with rows of `pitch` = T in whole fours.
+// What attention and attention_backward share. Their scores are (heads, T, pitch) in scratch: `count` heads at a time,
+// from head `first` on (a head is b * n_head + h), with rows of `pitch` = T in whole fours.
 #include "index.glsl"
 #include "philox.glsl"
 #include "fours.glsl"

@@ -1,15 +1,15 @@
-// One tile of the product C[i, j] = sum over d of A[i, d] B[d, j], for GPUs. The includer has local_size_x = 256, EDGE = 4 or 8
-// and what product_lane.glsl says. product(tile_i, tile_j, d, end) sums over the depths from d up to end.
+// One tile of the product C[i, j] = sum over d of A[i, d] B[d, j], for GPUs. The includer has local_size_x = 256,
+// EDGE = 4 or 8 and what product_lane.glsl says. product(tile_i, tile_j, d, end) sums over the depths from d up to end.
 //
 // 16x16 invocations make a square tile; each keeps EDGE x EDGE sums. DEPTH depths of A and B at a time go through shared
-// memory, while the next ones are on their way to registers. The four words after each row spread the shared memory's banks.
+// memory, while the next ones are on their way to registers. The four words after each row spread the banks.
 #define TILE_I (16 * EDGE)
 #define TILE_J TILE_I
 #define DEPTH (64 / EDGE)
 #define PITCH (TILE_I / 4 + 1)
 shared vec4 tile_a[DEPTH * PITCH], tile_b[DEPTH * PITCH];
 
-// The line and the place in it that invocation t brings: for a matrix with lines along d, and for one with lines across.
+// The line and the place in it that invocation t brings, where lines run along d and where they run across.
 uvec2 along(uint t) { return uvec2(t / (DEPTH / 4), t % (DEPTH / 4) * 4); }
 uvec2 across(uint t) { return uvec2(t / (TILE_I / 4), t % (TILE_I / 4) * 4); }
 

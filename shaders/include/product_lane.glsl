@@ -1,13 +1,14 @@
-// One tile of the product C[i, j] = sum over d of A[i, d] B[d, j], for software drivers. The includer has local_size_x = 8 and
+// One tile of the product C[i, j] = sum over d of A[i, d] B[d, j], for software drivers. The includer has
+// local_size_x = 8 and
 //   vec4 fetch_a(uint line, uint at), vec4 fetch_b(uint line, uint at): four elements of a line of the matrix as it is
 //     stored, zeros where it has none; A_DEEP, B_DEEP: defined where that matrix's lines run along d;
 //   float initial(uint j): what the sums of column j start from;
 //   void store(uint i, uint j, vec4 values): puts four elements of row i from column j on, where C has them.
 // product(tile_i, tile_j, d, end) sums over the depths from d up to end.
 //
-// A software driver reads memory lane by lane, so a load costs as much as a hundred products. Every lane keeps 16 x COLUMNS
-// sums (4 or 8 columns); its columns are its own, the rows are those of the whole subgroup: four lanes read a 4x4 block of A
-// and pass it around.
+// A software driver reads memory lane by lane, so a load costs as much as a hundred products. Every lane keeps 16 x
+// COLUMNS sums (4 or 8 columns); its columns are its own, the rows are those of the whole subgroup: four lanes read a
+// 4x4 block of A and pass it around.
 #ifndef COLUMNS
 #define COLUMNS 8
 #endif
