@@ -12,9 +12,9 @@ from nyx.ops import Pass, Traits, ceil_div, groups_of, require
 from nyx.program import Step
 from nyx.tensor import Tensor
 
-# Scores that are worked on at once: on the CPU what fits in a core's cache, on a device what fits in one buffer and, on
-# large GPUs, in the second level cache.
-_BLOCK, _ROOM = 1 << 18, 1 << 23
+# Scores that are worked on at once: on the CPU and on software drivers what fits in a core's cache, on GPUs what fills
+# them, fits in one buffer and, on the larger ones, in the second level cache.
+_CACHE, _ROOM = 1 << 18, 1 << 23
 
 
 def heads(a: np.ndarray, n_head: int) -> np.ndarray:
@@ -42,7 +42,7 @@ def blocks(b: int, n_head: int, t: int, rate: float) -> Iterator[tuple[slice, in
     With dropout all queries stay together: their random numbers are drawn in one go.
     """
     rows = t if rate else min(t, 128)
-    samples = max(1, _BLOCK // (n_head * rows * t))
+    samples = max(1, _CACHE // (n_head * rows * t))
     for first in range(0, b, samples):
         for i0 in range(0, t, rows):
             yield slice(first, min(b, first + samples)), i0, min(t, i0 + rows)
@@ -110,7 +110,7 @@ def chunks(step: Step, tensors: tuple[Tensor | None, ...], traits: Traits) -> tu
     b, t, c = first.shape
     n_head, width = step.consts["n_head"], c // step.consts["n_head"]
     pitch = ceil_div(t, 4) * 4
-    most = max(1, min(b * n_head, _ROOM // (t * pitch)))
+    most = max(1, min(b * n_head, (_CACHE if traits.software else _ROOM) // (t * pitch)))
     fours = width % 4 == 0 and all(x is not None and x.offset % 4 == 0 and x.row_stride % 4 == 0 for x in tensors)
     push: dict[str, int | float] = {"time": t, "n_head": n_head, "width": width, "pitch": pitch, "fours": int(fours)}
     push |= {"stream": step.consts["stream"], "rate": step.consts["rate"], "scale": width**-0.5}

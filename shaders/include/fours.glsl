@@ -1,5 +1,5 @@
 // FETCH(name, m, at0, lines, length, pitch, fours) makes `vec4 name(line, at)`: four elements of a matrix of `lines` x
-// `length` whose line i begins at element at0 + i * pitch of m[] (of m4[] in fours), zeros where it has none. STORE(...)
+// `length` whose line i begins at element at0 + i * pitch of m[] (of m4[] in fours), zeros where it has none. STORE
 // makes `void name(line, at, values)`, which puts those that the matrix has. fours: whether at0, length and pitch are
 // multiples of 4; `at` always is. Addresses are held inside instead of skipping the load: that costs software drivers
 // less than a branch.

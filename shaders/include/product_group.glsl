@@ -1,8 +1,8 @@
 // One tile of the product C[i, j] = sum over d of A[i, d] B[d, j], for GPUs. The includer has local_size_x = 256,
 // EDGE = 4 or 8 and what product_lane.glsl says. product(tile_i, tile_j, d, end) sums over the depths from d up to end.
 //
-// 16x16 invocations make a square tile; each keeps EDGE x EDGE sums. DEPTH depths of A and B at a time go through shared
-// memory, while the next ones are on their way to registers. The four words after each row spread the banks.
+// 16x16 invocations make a square tile; each keeps EDGE x EDGE sums. DEPTH depths of A and B at a time go through
+// shared memory, while the next ones are on their way to registers. The four words after each row spread the banks.
 #define TILE_I (16 * EDGE)
 #define TILE_J TILE_I
 #define DEPTH (64 / EDGE)
