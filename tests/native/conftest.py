@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 ADD_ONE = """#version 450
@@ -35,6 +38,29 @@ void main() {
 """
 
 Compile = Callable[[str], bytes]
+
+N = 1000
+
+
+def words(*values: int) -> bytes:
+    return struct.pack(f"{len(values)}I", *values)
+
+
+def groups(n: int = N) -> tuple[int, int, int]:
+    return ((n + 63) // 64, 1, 1)
+
+
+def host(device: Any, values: np.ndarray | None = None, kind: str = "host") -> Any:
+    buffer = device.buffer(N if values is None else values.size, kind)
+    if values is not None:
+        buffer.write(0, values)
+    return buffer
+
+
+def content(buffer: Any) -> np.ndarray:
+    values = np.empty(buffer.words, np.uint32)
+    buffer.read(0, values)
+    return values
 
 
 def need(tool: str) -> str:
@@ -65,6 +91,12 @@ def glsl(tmp_path_factory: pytest.TempPathFactory) -> Compile:
         return made[source]
 
     return compiled
+
+
+@pytest.fixture
+def add(vulkan_device: Any, glsl: Compile) -> Callable[[Any, Any], Any]:
+    """A kernel y = x + step on two buffers."""
+    return lambda x, y: vulkan_device.kernel(glsl(ADD_ONE), [x, y], 2)
 
 
 @pytest.fixture
