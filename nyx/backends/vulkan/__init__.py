@@ -60,10 +60,16 @@ class VulkanBackend(Backend):
         self._recordings: dict[Program, list[Any]] = {}
         self._numbers = itertools.count()
         self._in_flight: list[Any] = []
-        staging = Tensor("staging", (STAGING,), "u32", "input")
-        self._allocate([staging])
-        self._staging = staging
+        self._upload = self._stage("upload", "host")
+        self._readback = self._stage("readback", "readback")
         self._self_test()
+
+    def _stage(self, name: str, kind: str) -> Tensor:
+        """A host-visible buffer that transfers go through: of a kind that is quick to write, or quick to read."""
+        staging = Tensor(name, (STAGING,), "u32", "input")
+        self._places[staging] = (name, 0)
+        self._buffers[name] = self._device.buffer(STAGING, kind)
+        return staging
 
     def _self_test(self) -> None:
         """Upload, a shader, read back, compare: a driver that fails this is not trained on."""
@@ -221,8 +227,8 @@ class VulkanBackend(Backend):
             return
         for start in range(0, words.size, STAGING):
             part = words[start : start + STAGING]
-            self._staging_buffer().write(0, part)
-            self._copy(self._staging.flat(0, part.shape), (key, at + start), tensor.root, upload=True)
+            self._buffers["upload"].write(0, part)
+            self._copy(self._upload.flat(0, part.shape), (key, at + start), tensor.root, upload=True)
             self.synchronize()
 
     def read(self, tensor: Tensor) -> np.ndarray:
@@ -237,9 +243,9 @@ class VulkanBackend(Backend):
         else:
             for start in range(0, words.size, STAGING):
                 part = words[start : start + STAGING]
-                self._copy(self._staging.flat(0, part.shape), (key, at + start), tensor.root, upload=False)
+                self._copy(self._readback.flat(0, part.shape), (key, at + start), tensor.root, upload=False)
                 self.synchronize()
-                self._staging_buffer().read(0, part)
+                self._buffers["readback"].read(0, part)
         return words.view(NUMPY[tensor.dtype])
 
     def _persistent(self, tensor: Tensor) -> tuple[Hashable, int]:
@@ -250,18 +256,15 @@ class VulkanBackend(Backend):
         key, at = self._places[tensor.root]
         return key, at + tensor.offset
 
-    def _staging_buffer(self) -> Any:
-        return self._buffers[self._places[self._staging][0]]
-
     def _copy(self, staging: Tensor, place: tuple[Hashable, int], root: Tensor, *, upload: bool) -> None:
-        """One dispatch of the copy operation between the staging buffer and a place on the device."""
+        """One dispatch of the copy operation between a staging buffer and a place on the device."""
         device = Tensor("device", staging.shape, "u32", root.role)
         source, target = (staging, device) if upload else (device, staging)
         step = Step(ops.get("copy"), (source,), (), (target,), {})
-        staged = (self._places[self._staging][0], 0, 0)
+        staged = self._places[staging.root]
 
         def locate(name: str) -> tuple[Hashable, int, int]:
-            key, at, _ = staged if step.binding(name) is staging else (*place, 0)
+            key, at = staged if step.binding(name) is staging else place
             return (key, at, staging.size)
 
         self.submit(self.record(dispatches(0, step, step.op.launch(step, self.traits), locate, access)))
