@@ -32,8 +32,8 @@ def shapes(tokens: Tensor, dy: Tensor, vocab: int, scale: float = 1.0) -> tuple[
 
 
 def launch(step: Step, traits: Traits) -> Launch:
-    """A table (V, C) for each strip of rows is cleared; a lane owns four columns of one and adds its strip's rows there;
-    then the tables are summed."""
+    """A table (V, C) for each strip of rows is cleared; a lane owns four columns of one and adds its strip's rows
+    there; then the tables are summed."""
     tokens, dy = step.inputs
     assert tokens and dy
     rows, cols, vocab = tokens.size, dy.shape[-1], step.consts["vocab"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -64,7 +64,7 @@ class VulkanBackend(Backend):
         self._readback = self._stage("readback", "readback")
         self._self_test()
 
-    def _stage(self, name: str, kind: str) -> Tensor:
+    def _stage(self, name: str, kind: Literal["host", "readback"]) -> Tensor:
         """A host-visible buffer that transfers go through: of a kind that is quick to write, or quick to read."""
         staging = Tensor(name, (STAGING,), "u32", "input")
         self._places[staging] = (name, 0)
