@@ -71,7 +71,7 @@ class _Lanes:
         self.buffers: dict[tuple[int, int], _Buffer] = {}
 
     def take(self, lane: int, elements: int, what: str) -> Place:
-        n = -(-elements // ALIGN) * ALIGN
+        n = -(-max(1, elements) // ALIGN) * ALIGN
         if n > self.limit:
             raise DeviceMemoryError(
                 f"{what} needs {elements * 4} bytes and one buffer holds {self.limit * 4}: "
