@@ -170,6 +170,7 @@ ROWS: dict[str, Row] = {
             *(Case(partials(2), data={"partials": exactly(*bad)}) for bad in ((INF, 2), (1, NAN), (3e38, 3e38))),
             *(Case(partials(3), data={"partials": exactly(1, INF, 2), "control": exactly(1, 2, f, 5)}) for f in (0, 1)),
             Case(partials(3), data={"control": exactly(0, INF, 1, 5)}),
+            Case(partials(1), data={"partials": exactly(1e-8), "hyper": exactly(0.1, 1e-5, 7, 0, *range(8))}),
         ],
         differentiable="it is a part of the update",
         data={"partials": positive(), "hyper": exactly(0.1, 2.5, 7, 0, *range(8)), "control": exactly(9, 9, 0, 0)},

@@ -64,8 +64,8 @@ def push_changed(name: str, change: Callable[[int], int]) -> Callable[[Step, Tra
     ("name", "change", "says"),
     [
         ("n", lambda n: n + 1, "wrote 1 words outside, first at 66"),
-        ("n", lambda n: n - 1, "element 65 is nan"),
-        ("period", lambda n: n + 1, "element 33 is nan"),  # it reads the guard behind b
+        ("n", lambda n: n - 1, "element 65 was not written"),
+        ("period", lambda n: n + 1, "element 33 was not written, or"),  # it reads the guard behind b
     ],
 )
 def test_the_workbench_notices(

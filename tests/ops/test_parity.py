@@ -11,6 +11,8 @@ from harness import Proof, all_proofs, build, cast, compare, draw, proofs, refer
 from table import LARGE
 from workbench import Workbench
 
+from nyx.ops import _attention
+
 
 @pytest.fixture(scope="session")
 def workbench(vulkan_device: Any) -> Workbench:
@@ -32,6 +34,24 @@ def test_two_runs_give_the_same_bits(proof: Proof, workbench: Workbench) -> None
     first, again = workbench.run(proof, call, values), workbench.run(proof, call, values)
     for name in first:
         assert np.array_equal(first[name].view(np.uint32), again[name].view(np.uint32)), name
+
+
+def few_at_a_time() -> list[Proof]:
+    return [p for name in ("attention", "attention_backward") for p in proofs(name) if p.scale == 1 and _heads(p) > 1]
+
+
+def _heads(proof: Proof) -> int:
+    return proof.case.shapes["q"][0] * proof.case.consts["n_head"]
+
+
+@pytest.mark.parametrize("proof", few_at_a_time(), ids=str)
+def test_attention_one_head_after_the_other(
+    proof: Proof, workbench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is where the scores of all heads would not fit: its launches cut them into chunks of passes."""
+    monkeypatch.setattr(_attention, "_ROOM", 1)
+    monkeypatch.setattr(_attention, "_CACHE", 1)
+    test_parity(proof, workbench)
 
 
 @pytest.mark.parametrize("proof", all_proofs(), ids=str)

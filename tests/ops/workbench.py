@@ -22,6 +22,7 @@ from nyx.tensor import Tensor
 
 GUARD = 0x7FC5_0000  # plus the slot's number: before, after and between the rows of a tensor
 UNWRITTEN = np.uint32(0x7FC3_1234)  # in outputs and scratch before the run
+FOREIGN = [UNWRITTEN, *(GUARD + i for i in range(32))]  # NaNs that no result has
 SLOT_WORDS = 1 << 20
 ALIGNMENT = 64  # elements: what a whole tensor's place is a multiple of
 
@@ -107,9 +108,11 @@ class Workbench:
             changed = np.flatnonzero((now != slot.image) & ~may_change)
             assert not changed.size, f"{name}: wrote {changed.size} words outside, first at {changed[0] - slot.at}"
             if name not in spec.inputs and name not in spec.scratch:
-                tensor = bound[name]
-                kind = {"f32": np.float32, "i32": np.int32, "u32": np.uint32}[tensor.dtype]
-                written[name] = now[slot.owned].view(kind).reshape(tensor.shape)
+                words = now[slot.owned]
+                foreign = np.flatnonzero(np.isin(words & 0x7FFF_FFFF, FOREIGN))
+                assert not foreign.size, f"{name}: element {foreign[0]} was not written, or made from what lies outside"
+                kind = {"f32": np.float32, "i32": np.int32, "u32": np.uint32}[bound[name].dtype]
+                written[name] = words.view(kind).reshape(bound[name].shape)
         guard = np.empty(1, np.uint32)
         self._absent.read(0, guard)
         assert guard[0] == GUARD, "wrote into the place of an absent tensor"
