@@ -45,13 +45,13 @@ MESSAGE = re.compile(r"^[\w-]+\s*\((ERROR|WARN|PERF)")  # its first line; what i
 PLANTS = {"clean": None, "raw": "READ-AFTER-WRITE", "war": "WRITE-AFTER-READ", "across": "WRITE-AFTER-WRITE"}
 ALIVE = "VALIDATION_CHECK_ENABLE_SYNCHRONIZATION_VALIDATION_QUEUE_SUBMIT"
 TEST = "NYX_GATE_TEST "  # tests/conftest.py writes this and a label before what it belongs to
-MUTATION = "::test_mutation["  # in the label of a test that leaves a barrier out
+MUTATION = "without barrier"  # how the label of a mutation begins
 
 
 @dataclass
 class Result:
-    """alive: the layer said that it is there with what was asked of it. labels: the tests that ran. messages: (label,
-    first line)."""
+    """alive: the layer said that it is there with what was asked of it. labels: the tests and mutations that ran.
+    messages: (label, first line)."""
 
     code: int
     alive: bool
@@ -147,7 +147,7 @@ def judge(results: list[Result]) -> int:
         print("validation gate: nothing in these tests opened a Vulkan device", file=sys.stderr)
         return 2
     labels = set[str]().union(*(result.labels for result in results))
-    mutations = {label for label in labels if MUTATION in label}
+    mutations = {label for label in labels if label.startswith(MUTATION)}
     messages = [message for result in results for message in result.messages]
     unwanted = [(label, line) for label, line in messages if label not in mutations]
     unseen = sorted(mutations - {label for label, _ in messages})
@@ -178,7 +178,7 @@ def main() -> int:
     command = [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", *arguments]
     audits = (False, True) if options.mutations else (options.audit,)
     results = [under_layer(command, audit=audit) for audit in audits]
-    if options.mutations and not any(MUTATION in label for label in results[0].labels):
+    if options.mutations and not any(label.startswith(MUTATION) for label in results[0].labels):
         print("validation gate: these tests left no barrier out", file=sys.stderr)
         return 2
     return judge(results)
