@@ -109,8 +109,8 @@ class Program:
         """Appends the Steps of the gradient and returns the parameters that it reaches.
 
         seeds: for tensors of this Program the gradient that comes from outside. grad_of: the persistent gradient
-        tensor of
-        a parameter, same shape. accumulate: add to what is in it (a later micro-batch) instead of writing it first.
+        tensor of a parameter, same shape. accumulate: add to what is in it (a later micro-batch) instead of writing
+        it first.
         """
         gradients = _Gradients(self, grad_of, accumulate)
         forward = list(self.steps)
@@ -120,6 +120,7 @@ class Program:
             for step in reversed(forward):
                 if not step.tracked:
                     continue
+                _refuse_placed(step)
                 arrived = [gradients.take(t) if t is not None else None for t in step.outputs]
                 if all(g is None for g in arrived):
                     continue
@@ -145,6 +146,13 @@ class Program:
 
     def __str__(self) -> str:
         return "\n".join(f"{i:4d}  {step}" for i, step in enumerate(self.steps))
+
+
+def _refuse_placed(step: Step) -> None:
+    """An output that was placed in another tensor would lose its gradient without a word."""
+    placed = [t for t in step.outputs if t is not None and t.base is not None]
+    if placed:
+        raise ProgramError(f"[backward] {placed[0]!r}, written by {step.op.name}, was placed: no gradient comes back")
 
 
 class _Gradients:

@@ -99,6 +99,16 @@ def test_views_that_do_not_cover_are_refused() -> None:
         program.backward({a: seed}, Grads())
 
 
+def test_a_placed_output_is_refused() -> None:
+    x, program, kept = param("x", 4), Program("p"), Tensor("kept", (4,), role="state")
+    with program:
+        y = ops.scale(x, factor=2.0)
+        y.place(kept)
+        z = ops.scale(y, factor=3.0)
+    with pytest.raises(ProgramError, match="was placed"):
+        program.backward({z: seed_of(4)}, Grads())
+
+
 def test_no_grad_lets_nothing_through() -> None:
     x, w, program = param("x", 2, 2), param("w", 2, 2), Program("p")
     with program:
