@@ -124,7 +124,8 @@ def main() -> None:
     print(f"{options.text.name}, {config.train.max_steps} steps, device {options.device}\n")
     print("| seed | step | Nyx | PyTorch | difference |\n|---|---|---|---|---|")
     found = [run(config, corpus, options.device, config.seed + n, options.every) for n in range(options.seeds)]
-    ours, theirs = (statistics.mean(f[i][-1][1] for f in found) for i in (0, 1))
+    ours = statistics.mean(curve[-1][1] for curve, _, _, _ in found)
+    theirs = statistics.mean(curve[-1][1] for _, curve, _, _ in found)
     steps = (config.train.max_steps or 1) * options.seeds
     print(f"\nmean over {options.seeds} seeds: Nyx {ours:.4f}, PyTorch {theirs:.4f}, difference {ours - theirs:+.4f}")
     print(

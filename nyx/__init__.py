@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nyx.resource_aware_hrm import ResourceAwareHRM
+    from nyx.training.trainer import CharacterLanguageTrainer
 
 __version__ = "0.1.0"
 __all__ = ["CharacterLanguageTrainer", "ResourceAwareHRM", "__version__"]
