@@ -238,7 +238,7 @@ class _Training:
                 self._gradients(check, batch, at, self.hrm.model.bp_steps(at, self.max_steps), check=True)
             except DivergenceError as error:
                 what = str(error)
-        return f"training diverged at step {step}: {what}; resume from the last checkpoint with a lower train.lr"
+        return f"training diverged at step {step}: {what}; lower train.lr and resume from the last checkpoint"
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, int]]:
         tensors = {f"model.{name}": a for name, a in self.hrm.weights().items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import sys
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from nyx import config as configuration
 from nyx import configload
 from nyx.config import Config
 from nyx.configload import Loaded, dump_yaml
-from nyx.errors import CheckpointError, ConfigError
+from nyx.errors import CheckpointError, ConfigError, DeviceLostError, DivergenceError
 from nyx.files import show_path
 from nyx.resource_aware_hrm import ResourceAwareHRM
 from nyx.text import hlx
@@ -104,8 +105,13 @@ def _train(
     monitor.line(f"run directory: {show_path(run.path)}; steps {trainer.state.step} to {trainer.max_steps}")
     try:
         result = trainer.train_character_language_model()
+    except (DeviceLostError, DivergenceError) as error:
+        saved = trainer.result.checkpoint
+        where = f": nyx resume {show_path(saved)}" if saved else " (none is saved yet)"
+        raise type(error)(f"{error}{where}") from error
     finally:
-        hrm.close()
+        with contextlib.suppress(DeviceLostError):  # a lost device says so once
+            hrm.close()
     monitor.line(f"finished at step {result.step}; the model is in {show_path(config.checkpoint.path)}")
     return result
 
