@@ -224,7 +224,7 @@ class SampleConfig(Section):
     """Text written during training."""
 
     prompt: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
-    """What it continues; by default the start of the validation part."""
+    """What it continues; by default the start of a line of the validation part."""
     length: Annotated[int, Field(ge=1, le=1 << 20)] = 200
     """Characters."""
     temperature: Annotated[float, Field(ge=0, le=100)] = 0.8

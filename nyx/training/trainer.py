@@ -170,12 +170,13 @@ class CharacterLanguageTrainer:
             self.run.sample(self.state.step, text)
 
     def _prompt(self) -> str:
-        """The configured prompt, or else the first line of the validation part, at most 32 characters of it."""
+        """The configured prompt, or else the start of a line of the validation part, at most 24 characters."""
         if self.config.sample.prompt:
             return self.config.sample.prompt
         ids = self.corpus.val if self.corpus.val.size else self.corpus.train
-        start = self.corpus.vocabulary.decode(ids[:33])
-        return start[: start.find("\n", 1, 32) + 1 or 32]
+        lines = self.corpus.vocabulary.decode(ids[:4096]).split("\n")
+        whole = next((line for line in lines[1:] if line.strip()), lines[0] or "\n")
+        return whole[: whole.rfind(" ", 0, 24) + 1 or 24]
 
     def _save(self, *, best: bool) -> None:
         self.hrm.read_sums(reset=False)  # never save past a value that is not finite
