@@ -28,7 +28,9 @@ from nyx.files import AnyPath, open_input, show_path, storage_errors, write_atom
 HEADER_LIMIT = 4 << 20  # bytes: some 30,000 tensors, or a vocabulary of every character there is
 SLICE = 1 << 20  # bytes read and hashed at a time, while they are in the processor's cache
 DIMENSIONS = 8
-FILE_MODE = 0o444  # several names may stand for one file: none of them is to be written into
+FILE_MODE = (
+    0o444 if os.name == "posix" else 0o666
+)  # several names may stand for one file: none of them is to be written into
 
 _ZEROS = "0" * 64
 _PREFIX = b'{"__metadata__":{"SHA256":"'

@@ -89,7 +89,7 @@ def read_metrics(path: AnyPath, superseded: bool = False) -> list[dict[str, Any]
     while number is not None and number in by_number:
         attempt = by_number.pop(number)  # so that a circle ends
         parts.append([line for line in attempt.lines if not _beyond(line, limit)])
-        number, limit = attempt.parent, min(limit, attempt.from_step)
+        number, limit = attempt.parent, attempt.from_step
     return [line for part in reversed(parts) for line in part]
 
 

@@ -143,10 +143,9 @@ class RunDirectory:
         changed = {key: value for key, value in _as_json(about).items() if run.get(key) != value}
         attempt = {"attempt": self.attempt, "started": _now(), "from_step": info.training.step, **changed}
         self._write_run({**run, "attempts": [*attempts, attempt]})
-        path = self.checkpoints.rewind(checkpoint)
+        self._publish(self.checkpoints.rewind(checkpoint))
         mark_resume(self.path / METRICS, self.attempt, info.training.attempt, info.training.step)
         self._change_config(config_text)
-        self._publish(path)
         self.checkpoints.prune()
 
     def _change_config(self, text: str) -> None:

@@ -120,6 +120,7 @@ def test_same_state_same_bytes(path: Path, tmp_path: Path) -> None:
     at = data.index(digest.encode())
     assert hashlib.sha256(data[:at] + b"0" * 64 + data[at + 64 :]).hexdigest() == digest
     assert int.from_bytes(data[:8], "little") % 8 == 0
+    assert (tmp_path / "again").stat().st_mode & 0o777 & 0o222 == 0, "a file with several names is not written into"
 
 
 def test_only_what_is_asked_for(path: Path) -> None:
@@ -348,6 +349,16 @@ def test_lengths_of_the_header(path: Path, length: int) -> None:
     used = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert used <= 8 << 20
+
+
+def test_a_header_beyond_any_model(path: Path) -> None:
+    path.write_bytes((64 << 20).to_bytes(8, "little") + path.read_bytes()[8:])
+    os.truncate(path, 128 << 20)
+    tracemalloc.start()
+    assert "is not a Nyx checkpoint" in refused(path)
+    used = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert used <= 1 << 20
 
 
 SMALL = forge(f'{{{META},"a":{{{ENTRY}}}}}', b"\1\2\3\4")

@@ -266,11 +266,13 @@ def test_goes_on_in_its_own_directory() -> None:
     with resume(Path("models/hrm.ckpt"), config="seed: 2\n") as again:
         assert (again.path, again.id, again.attempt) == (run.path, run.id, 1)
         again.metrics({"step": 4, "a": 1})
-        save(again, 4)
+        assert checkpoint.load(save(again, 4)).info().training.attempt == 1
     assert (run.path / "config.yaml").read_text() == "seed: 2\n"
     assert (run.path / "config.before-attempt-1.yaml").read_text() == "seed: 1\n"
+    with resume(Path("models/hrm.ckpt"), config="seed: 2\n"):
+        assert sorted(run.path.glob("config.*.yaml")) == [run.path / "config.before-attempt-1.yaml"]
     attempts = json.loads((run.path / "run.json").read_text())["attempts"]
-    assert [(entry["attempt"], entry["from_step"]) for entry in attempts] == [(0, 0), (1, 3)]
+    assert [(entry["attempt"], entry["from_step"]) for entry in attempts] == [(0, 0), (1, 3), (2, 4)]
     assert [line["step"] for line in read_metrics(run.path)] == [1, 2, 3, 4]
     assert steps(run.path) == [2, 3, 4] and latest(run.path) == 4
 
@@ -310,6 +312,16 @@ def test_the_state_gone_on_from_is_in_the_directory() -> None:
     # found by where the run was, when the file lies elsewhere
     with resume(Path("backup.ckpt")) as again:
         assert again.path == run.path and latest(run.path) == 1 and steps(run.path) == [1]
+
+
+def test_another_state_of_the_same_step_is_superseded() -> None:
+    with create(keep_last=0) as run:
+        path = save(run, 1)
+        save(run, 1, chars_seen=9).rename(path.with_name("zzz.ckpt"))
+        save(run, 1, chars_seen=3)
+    with resume(path, keep_last=0):
+        assert os.listdir(run.path / "checkpoints/superseded") == ["zzz.ckpt"]
+        assert open_checkpoint(run.path, Heard()).info().training.chars_seen == 3
 
 
 def test_best_is_repaired_after_a_kill_before_it_was_written() -> None:
@@ -364,6 +376,17 @@ def test_the_whole_project_was_moved(here: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(here / "moved")
     with resume(Path("models/hrm.ckpt")) as again:
         assert again.id == run.id and again.path == Path("runs") / run.path.name
+
+
+def test_from_another_folder(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with create() as run:
+        path = save(run, 4).absolute()
+    for folder, name in ((run.path, Path("checkpoints") / path.name), (path.parent, Path(path.name)), ("/", path)):
+        monkeypatch.chdir(here)
+        monkeypatch.chdir(folder)
+        with resume(name, published=None) as again:
+            assert again.id == run.id and again.path.samefile(here / run.path)
+    assert sorted(os.listdir(here)) == ["models", "runs"]
 
 
 def test_part_of_a_state_is_nothing_to_go_on_from() -> None:
