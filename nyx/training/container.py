@@ -28,9 +28,8 @@ from nyx.files import AnyPath, open_input, show_path, storage_errors, write_atom
 HEADER_LIMIT = 4 << 20  # bytes: some 30,000 tensors, or a vocabulary of every character there is
 SLICE = 1 << 20  # bytes read and hashed at a time, while they are in the processor's cache
 DIMENSIONS = 8
-FILE_MODE = (
-    0o444 if os.name == "posix" else 0o666
-)  # several names may stand for one file: none of them is to be written into
+# Several names may stand for one file, and none is to be written into (Windows would not even rename over it).
+FILE_MODE = 0o444 if os.name == "posix" else 0o666
 
 _ZEROS = "0" * 64
 _PREFIX = b'{"__metadata__":{"SHA256":"'
