@@ -55,7 +55,9 @@ class RunDirectory:
         """Take the lock. Raises RunDirectoryError when another process has it, or it cannot be had."""
         self.path, self.keeping, self.say = path, keeping, self.log if say is None else say
         self.checkpoints = CheckpointFolder(path / CHECKPOINTS, keeping.template, keeping.keep_last)
-        self.id, self.parent_id, self.attempt, self._noted = "", "", 0, None
+        self.id, self.parent_id, self.attempt = "", "", 0
+        self._own_ids: set[str] = set()
+        self._noted: str | None = None
         self._lock = _take(path / LOCK)
         folders = [path, path / CHECKPOINTS, path / GATES, *([keeping.published.parent] if keeping.published else [])]
         for folder in folders:
@@ -71,12 +73,14 @@ class RunDirectory:
         *,
         path: Path | None = None,
         parent: Checkpoint | None = None,
+        goes_on: bool = False,
         say: Callable[[str], None] | None = None,
     ) -> RunDirectory:
         """A new run in `<keeping.runs>/<date>-<name>/`, or in `path`, which must be new or empty.
 
         `about` goes into run.json (versions, device, driver, seed, corpus hash); `parent` is the checkpoint that this
-        run goes on from. Raises RunDirectoryError, StorageError, ConfigError (the template).
+        run starts with; goes_on says that it is that training and not a new one with its weights. Raises
+        RunDirectoryError, StorageError, ConfigError (the template).
         """
         try:
             folder = _new_folder(keeping.runs, name) if path is None else path
@@ -89,7 +93,7 @@ class RunDirectory:
                 raise RunDirectoryError(
                     f"{show_path(folder)} is not empty; resume what is there or name another folder"
                 )
-            run._begin(name, config_text, about, parent.info() if parent else None)
+            run._begin(name, config_text, about, parent.info() if parent else None, goes_on)
         except BaseException:
             run.close()
             raise
@@ -113,7 +117,7 @@ class RunDirectory:
         info = checkpoint.info()
         home = find_run(info, Path(checkpoint.path), keeping.runs)
         if home is None:
-            return cls.create(name, config_text, about, keeping, parent=checkpoint, say=say)
+            return cls.create(name, config_text, about, keeping, parent=checkpoint, goes_on=True, say=say)
         run = cls(home, keeping, say)
         try:
             run._go_on(checkpoint, info, config_text, about)
@@ -122,14 +126,17 @@ class RunDirectory:
             raise
         return run
 
-    def _begin(self, name: str, config_text: str, about: Mapping[str, Any], parent: CheckpointInfo | None) -> None:
+    def _begin(
+        self, name: str, config_text: str, about: Mapping[str, Any], parent: CheckpointInfo | None, goes_on: bool
+    ) -> None:
         self.id = secrets.token_hex(8)
         self.parent_id = parent.training.run_id if parent else ""
+        self._own_ids = {self.id, self.parent_id} - {""} if goes_on else {self.id}
         origin = vars(parent.training) if parent else None
         files.make_folder(self.path / CHECKPOINTS)
         files.make_folder(self.path / GATES)
         files.write_text(self.path / CONFIG, config_text)
-        step = parent.training.step if parent else 0
+        step = parent.training.step if parent and goes_on else 0
         run = {**about, "id": self.id, "name": name, "created": _now(), "parent": origin}
         self._write_run({**run, "attempts": [{"attempt": 0, "started": _now(), "from_step": step}]})
         self._make_way()
@@ -140,6 +147,7 @@ class RunDirectory:
             raise RunDirectoryError(f"{show_path(self.path)} has just become another run's; resume again")
         attempts = run["attempts"] if isinstance(run.get("attempts"), list) else []
         self.id, self.parent_id, self.attempt = info.training.run_id, info.training.parent_id, len(attempts)
+        self._own_ids = {self.id}
         changed = {key: value for key, value in _as_json(about).items() if run.get(key) != value}
         attempt = {"attempt": self.attempt, "started": _now(), "from_step": info.training.step, **changed}
         self._write_run({**run, "attempts": [*attempts, attempt]})
@@ -165,7 +173,7 @@ class RunDirectory:
         target = self.keeping.published
         if target is not None:
             files.make_folder(target.parent)
-            note = make_way(target, {self.id, self.parent_id} - {""}, self.keeping.runs)
+            note = make_way(target, self._own_ids, self.keeping.runs)
             if note and note != self._noted:
                 self.say(note)
             self._noted = note

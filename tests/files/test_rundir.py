@@ -450,6 +450,19 @@ def test_another_run_that_has_its_state_no_more() -> None:
         assert again.path == one.path and latest(one.path) == 4
 
 
+def test_a_new_training_with_old_weights_keeps_the_old_state() -> None:
+    with create("one") as one:
+        path = save(one, 4)
+    os.unlink(path)
+    said = Heard()
+    start = checkpoint.load("models/hrm.ckpt")
+    with RunDirectory.create("two", "", {}, Keeping(), parent=start, say=said) as two:
+        save(two, 1)
+    assert json.loads((two.path / "run.json").read_text())["parent"]["run_id"] == one.id
+    assert len(said) == 1 and step_of(f"models/hrm.{one.path.name}.step-00000004.ckpt") == 4
+    assert step_of("models/hrm.ckpt") == 1
+
+
 def test_a_copy_in_the_directory_that_is_damaged_does_not_count() -> None:
     with create("one") as one:
         damage(save(one, 4))
