@@ -86,7 +86,6 @@ def resume(
         checkpoint, config.name, dump_yaml(config), _about(config, hrm, corpus), _keeping(config),
         say=monitor.line,
     )  # fmt: skip
-    info.training.finished = False
     with run:
         monitor.attach(run.log)
         return _train(hrm, corpus, config, run, monitor, checkpoint=checkpoint)

@@ -65,6 +65,7 @@ class CharacterLanguageTrainer:
         self._batch_chars = 0
         hrm.initialize_training(config, self.max_steps)
         if checkpoint is not None:
+            self.state.finished = False  # whoever resumes a finished training has asked for more
             hrm.load_training_state(checkpoint.tensors, self.state.counters["updates"])
         elif not keep_weights:
             hrm.initialize(config.seed)

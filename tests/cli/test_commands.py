@@ -191,6 +191,15 @@ def test_init_from_starts_with_the_weights_of_another(nyx: Run) -> None:
     assert first < float(re.search(r"step 1/8  loss ([\d.]+)", fresh)[1]) - 0.2  # type: ignore[index]
 
 
+def test_a_finished_training_goes_on_when_more_is_asked(nyx: Run) -> None:
+    code, _, err = nyx("resume", "models/hrm.ckpt", "--set", "train.max_steps=12", "--set", "train.log_every=1")
+    assert code == 0
+    assert "changed: train.max_steps from 8 to 12" in err
+    assert "step 12/12  loss" in err
+    assert json.loads((Path("first") / "status.json").read_text())["step"] == 12
+    assert "finished" in nyx("resume", "models/hrm.ckpt")[2]
+
+
 def test_resume_refuses_another_text_unless_told(nyx: Run) -> None:
     Path("text.txt").write_text("the cat. " * 200)
     code, _, err = nyx("resume", "models/hrm.ckpt", "--set", "train.max_steps=10")
