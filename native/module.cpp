@@ -19,6 +19,12 @@ const char* no_vulkan() {
 }  // namespace
 #endif
 
+#ifndef NYX_NO_KERNELS
+namespace nyx {
+void bind_kernels(py::module_& module);
+}
+#endif
+
 PYBIND11_MODULE(_core, module) {
     module.doc() = "The native core of Nyx.";
     py::register_exception_translator([](std::exception_ptr pointer) {
@@ -34,5 +40,10 @@ PYBIND11_MODULE(_core, module) {
 #else
     module.def("vulkan_error", [] { return std::string(no_vulkan()); });
     module.def("devices", [] { return py::list(); });
+#endif
+#ifndef NYX_NO_KERNELS
+    nyx::bind_kernels(module);
+#else
+    module.def("cpu_isas", [] { return py::list(); });
 #endif
 }

@@ -83,3 +83,23 @@ class Device:
 
     def recording(self, ordered: bool = True) -> Recording:
         """`ordered`: it starts after, and sees, all that was submitted before."""
+
+def cpu_isas() -> list[str]:
+    """The instruction sets that this build has CPU kernels for and this processor has, the best first."""
+
+def cpu_threads() -> int: ...
+def set_cpu_threads(n: int) -> None:
+    """How many threads CPU kernels run on, of all sequences; 1 to 256."""
+
+class CpuSequence:
+    """Calls of CPU kernels of one instruction set, with everything bound. ProgramError when it is not here."""
+
+    def __init__(self, isa: str) -> None: ...
+    def add(self, name: str, arrays: Sequence[np.ndarray | None], constants: dict[str, Any]) -> bool:
+        """Appends a call; False when there is no kernel of that name. arrays: those of a Step (inputs, inouts, outputs),
+        None where one is absent, each of 4-byte elements with rows at equal distances; their memory is kept alive."""
+
+    def run(self, first: int = 0, last: int | None = None) -> None:
+        """Runs the calls first to last - 1, with the GIL released. MemoryError when there is no room to work in."""
+
+    def __len__(self) -> int: ...

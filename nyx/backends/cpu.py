@@ -1,129 +1,196 @@
-"""The CPU backend: a loop over the Steps that calls each operation's NumPy function. Also the reference in float64."""
+"""The CPU backend: Steps run one after the other, as kernels of native/cpu where there is one, else in NumPy.
+
+In float64 it is the reference of the proofs, in NumPy alone.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from nyx.backends.base import Backend, MemoryUse
+from nyx.backends.kernels import choose
+from nyx.backends.memory import place
 from nyx.errors import DeviceMemoryError, DivergenceError, ProgramError
+from nyx.ops import Launch
 from nyx.program import Program, Step
 from nyx.tensor import Tensor
 
+ALIGN = 64  # bytes: a vector that does not begin there may lie in two lines of the cache
+NO_LIMIT = 2**62
+
 
 class CpuBackend(Backend):
-    """dtype: what "f32" tensors are computed in, float32 or float64 (the proofs)."""
+    """dtype: what "f32" tensors are computed in, float32 or float64 (the proofs).
 
-    description = "CPU (NumPy)"
+    Results do not depend on the number of threads.
+    """
 
     def __init__(self, dtype: type[np.floating] = np.float32) -> None:
         self._dtypes: dict[str, type] = {"f32": dtype, "i32": np.int32, "u32": np.uint32}
+        self._isa, self.description = choose() if dtype == np.float32 else (None, "CPU (NumPy)")
         self._store: dict[Tensor, np.ndarray] = {}
-        self._plans: dict[Program, list[_Plan]] = {}
-        self._temporary = 0
+        self._arena = np.empty(0, np.uint8)  # where the temporaries of all Programs lie, one Program's at a time
+        self._plans: dict[Program, Plan] = {}
 
     def prepare(self, program: Program) -> None:
-        if program in self._plans:
-            return
-        for root in program.persistent():
-            self._allocate(root)
-        ends: dict[int, list[Tensor]] = {}
-        for tensor, (_, last) in program.lifetimes().items():
-            ends.setdefault(last, []).append(tensor)
-        self._plans[program] = [_Plan(step, ends.get(i, [])) for i, step in enumerate(program.steps)]
+        self.plan(program)
 
     def run(self, program: Program, *, check_finite: bool = False) -> None:
         """check_finite: stop with DivergenceError at the first Step that makes a value that is not finite."""
-        self.prepare(program)
-        live: dict[Tensor, np.ndarray] = {}
-        in_use = 0
         with np.errstate(all="ignore"):  # values that are not finite are found by `clip`, as on any device
-            for plan in self._plans[program]:
-                in_use += self._run_step(plan, live)
-                self._temporary = max(self._temporary, in_use)
+            for part in self.plan(program).parts(one_by_one=check_finite):
+                part.run()
                 if check_finite:
-                    self._check(plan.step, live)
-                for tensor in plan.ends:
-                    in_use -= live.pop(tensor).nbytes
-
-    def _run_step(self, plan: _Plan, live: dict[Tensor, np.ndarray]) -> int:
-        step = plan.step
-        arguments = [None if t is None else self._array(t, live) for t in (*step.inputs, *step.inouts)]
-        try:
-            results = step.op.run(*arguments, **step.consts)
-        except MemoryError as error:
-            raise DeviceMemoryError(
-                f"out of memory in {step.op.name}: lower train.batch_size or train.seq_len"
-            ) from error
-        if not isinstance(results, tuple):
-            results = (results,) if step.outputs else ()
-        new = 0
-        for tensor, result in zip(step.outputs, results, strict=True):
-            if tensor is None:
-                continue
-            if tensor.base is None:
-                live[tensor] = result
-                new += result.nbytes
-            else:
-                if tensor.root.role == "temp" and tensor.root not in live:
-                    live[tensor.root] = np.empty(tensor.root.shape, self._dtypes[tensor.root.dtype])
-                    new += live[tensor.root].nbytes
-                self._array(tensor, live)[...] = result
-        return new
-
-    def _array(self, tensor: Tensor, live: dict[Tensor, np.ndarray]) -> np.ndarray:
-        root = tensor.root
-        stored = live[root] if root.role == "temp" else self._store[root]
-        if tensor.base is None:
-            return stored
-        flat = stored.reshape(-1)
-        if tensor.contiguous:
-            return flat[tensor.offset : tensor.offset + tensor.size].reshape(tensor.shape)
-        item = flat.itemsize
-        strides = [item, tensor.row_stride * item]
-        for n in reversed(tensor.shape[1:-1]):
-            strides.append(strides[-1] * n)
-        return as_strided(flat[tensor.offset :], tensor.shape, tuple(reversed(strides)))
-
-    def _check(self, step: Step, live: dict[Tensor, np.ndarray]) -> None:
-        for tensor in (*step.outputs, *step.inouts):
-            if tensor is not None and not np.isfinite(values := self._array(tensor, live)).all():
-                count = int(values.size - np.isfinite(values).sum())
-                raise DivergenceError(
-                    f"{count} of {values.size} values of {tensor.name} are not finite after {step.op.name}"
-                )
-
-    def _allocate(self, root: Tensor) -> np.ndarray:
-        if root not in self._store:
-            try:
-                self._store[root] = np.zeros(root.shape, self._dtypes[root.dtype])
-            except MemoryError as error:
-                raise DeviceMemoryError(f"out of memory for {root!r}") from error
-        return self._store[root]
+                    part.steps[0].check()
 
     def write(self, tensor: Tensor, values: np.ndarray) -> None:
         if not tensor.persistent:
             raise ProgramError(f"[write] {tensor!r} is a temporary")
-        self._allocate(tensor.root)
-        self._array(tensor, {})[...] = np.asarray(values).reshape(tensor.shape)
+        _view(self._allocate(tensor.root), tensor)[...] = np.asarray(values).reshape(tensor.shape)
 
     def read(self, tensor: Tensor) -> np.ndarray:
         if not tensor.persistent:
             raise ProgramError(f"[read] {tensor!r} is a temporary")
-        self._allocate(tensor.root)
-        return self._array(tensor, {}).copy()
+        return _view(self._allocate(tensor.root), tensor).copy()
 
     def memory(self) -> MemoryUse:
         persistent: dict[str, int] = {}
         for root, values in self._store.items():
             persistent[root.role] = persistent.get(root.role, 0) + values.nbytes
-        return MemoryUse(persistent, self._temporary)
+        return MemoryUse(persistent, self._arena.nbytes)
+
+    def plan(self, program: Program) -> Plan:
+        """The Program with storage bound to it; good until a larger Program comes."""
+        if program not in self._plans:
+            self._plans[program] = self._bind(program)
+        return self._plans[program]
+
+    def _bind(self, program: Program) -> Plan:
+        itemsize = np.dtype(self._dtypes["f32"]).itemsize
+        placement = place(program, [Launch(())] * len(program.steps), lanes=1, limit=NO_LIMIT)
+        if placement.elements * itemsize > self._arena.nbytes:
+            self._plans.clear()  # they point into the old one
+            self._arena = _zeros(placement.elements * itemsize, f"the temporaries of {program.name}")
+        roots: dict[Tensor, np.ndarray] = {root: self._allocate(root) for root in program.persistent()}
+        for root, where in placement.tensors.items():
+            dtype = np.dtype(self._dtypes[root.dtype])
+            start = where.offset * itemsize
+            roots[root] = self._arena[start : start + root.size * dtype.itemsize].view(dtype)
+        return Plan([Bound.of(step, roots) for step in program.steps], self._isa)
+
+    def _allocate(self, root: Tensor) -> np.ndarray:
+        """The storage of a persistent root, flat."""
+        if root not in self._store:
+            dtype = np.dtype(self._dtypes[root.dtype])
+            self._store[root] = _zeros(root.size * dtype.itemsize, repr(root)).view(dtype)
+        return self._store[root]
 
 
-class _Plan:
-    """A Step and the temporaries whose last use it is."""
+def _zeros(size: int, what: str) -> np.ndarray:
+    """`size` bytes at a multiple of ALIGN."""
+    try:
+        memory = np.zeros(size + ALIGN, np.uint8)
+    except MemoryError as error:
+        raise DeviceMemoryError(f"out of memory for {what}: lower train.batch_size or train.seq_len") from error
+    start = -memory.ctypes.data % ALIGN
+    return memory[start : start + size]
 
-    __slots__ = ("ends", "step")
 
-    def __init__(self, step: Step, ends: list[Tensor]) -> None:
-        self.step, self.ends = step, ends
+def _view(storage: np.ndarray, tensor: Tensor) -> np.ndarray:
+    """A tensor in the flat storage of its root."""
+    if tensor.contiguous:
+        return storage[tensor.offset : tensor.offset + tensor.size].reshape(tensor.shape)
+    item = storage.itemsize
+    strides = [item, tensor.row_stride * item]
+    for n in reversed(tensor.shape[1:-1]):
+        strides.append(strides[-1] * n)
+    return as_strided(storage[tensor.offset :], tensor.shape, tuple(reversed(strides)))
+
+
+@dataclass
+class Bound:
+    """A Step with the arrays of its tensors: inputs and inouts, and outputs."""
+
+    step: Step
+    arguments: list[np.ndarray | None]
+    outputs: list[np.ndarray | None]
+
+    @classmethod
+    def of(cls, step: Step, roots: dict[Tensor, np.ndarray]) -> Bound:
+        def bind(tensors: tuple[Tensor | None, ...]) -> list[np.ndarray | None]:
+            return [None if t is None else _view(roots[t.root], t) for t in tensors]
+
+        return cls(step, bind((*step.inputs, *step.inouts)), bind(step.outputs))
+
+    def run(self) -> None:
+        """The operation in NumPy."""
+        op = self.step.op
+        try:
+            results = op.run(*self.arguments, **self.step.consts)
+        except MemoryError as error:
+            raise DeviceMemoryError(f"out of memory in {op.name}: lower train.batch_size or train.seq_len") from error
+        if not isinstance(results, tuple):
+            results = (results,) if self.outputs else ()
+        for output, result in zip(self.outputs, results, strict=True):
+            if output is not None:
+                output[...] = result
+
+    def check(self) -> None:
+        """Raises DivergenceError where the Step has written a value that is not finite."""
+        written = (*self.step.inouts, *self.step.outputs)
+        for tensor, values in zip(written, (*self.arguments[len(self.step.inputs) :], *self.outputs), strict=True):
+            if tensor is None or values is None or (finite := np.isfinite(values)).all():
+                continue
+            count = int(values.size - finite.sum())
+            where = f"{tensor.name} are not finite after {self.step.op.name}"
+            raise DivergenceError(f"{count} of {values.size} values of {where}")
+
+
+@dataclass
+class Part:
+    """Neighbouring Steps: calls first to last of a sequence of kernels, or one Step in NumPy."""
+
+    steps: list[Bound]
+    calls: Any = None
+    first: int = 0
+
+    def run(self) -> None:
+        if self.calls is None:
+            return self.steps[0].run()
+        try:
+            return self.calls.run(self.first, self.first + len(self.steps))
+        except MemoryError as error:
+            raise DeviceMemoryError("out of memory: lower train.batch_size or train.seq_len") from error
+
+
+class Plan:
+    """The Steps of a Program, cut into parts."""
+
+    def __init__(self, steps: list[Bound], isa: str | None) -> None:
+        self._parts: list[Part] = []
+        if isa is None:
+            self._parts = [Part([step]) for step in steps]
+            return
+        from nyx import _core
+
+        calls = _core.CpuSequence(isa)
+        for bound in steps:
+            if not calls.add(bound.step.op.name, [*bound.arguments, *bound.outputs], bound.step.consts):
+                self._parts.append(Part([bound]))
+            elif self._parts and self._parts[-1].calls is not None:
+                self._parts[-1].steps.append(bound)
+            else:
+                self._parts.append(Part([bound], calls, len(calls) - 1))
+
+    def parts(self, *, one_by_one: bool) -> Iterator[Part]:
+        """one_by_one: every Step is a part of its own."""
+        for part in self._parts:
+            if not one_by_one:
+                yield part
+            else:
+                yield from (Part([step], part.calls, part.first + i) for i, step in enumerate(part.steps))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nyx.backends.base import Backend, MemoryUse
-from nyx.backends.vulkan.memory import Placement, place
+from nyx.backends.memory import Placement, place
 from nyx.errors import ProgramError
 from nyx.ops import Launch, Traits
 from nyx.program import Program

@@ -57,7 +57,7 @@ class Workbench:
             if name in bound or name in spec.scratch:
                 tensor = bound[name] if name in bound else Tensor(name, (launch.scratch[name],))
                 guard = np.float32(1234.5).view(np.uint32) if name in spec.inouts else np.uint32(GUARD + i)
-                slots[name] = _place(tensor, values.get(name), rng, guard)
+                slots[name] = place(tensor, values.get(name), rng, guard)
                 self._slot(i).write(0, slots[name].image)
         self._absent.write(0, np.array([GUARD], np.uint32))
         self._dispatch(call, launch, slots)
@@ -119,7 +119,7 @@ class Workbench:
         return written
 
 
-def _place(tensor: Tensor, values: np.ndarray | None, rng: np.random.Generator, guard: np.uint32) -> Slot:
+def place(tensor: Tensor, values: np.ndarray | None, rng: np.random.Generator, guard: np.uint32) -> Slot:
     """A root somewhere in a slot, with the tensor's values (or UNWRITTEN) where the tensor lies in it."""
     start = ALIGNMENT * int(rng.integers(1, 8))
     end = start + tensor.root.size

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nyx import ops
+from nyx.backends.memory import Placement, place
 from nyx.backends.null import NullBackend
-from nyx.backends.vulkan.memory import Placement, place
 from nyx.backends.vulkan.recorder import Dispatch, barriers
 from nyx.config import HrmConfig, TransformerConfig
 from nyx.errors import DeviceMemoryError

@@ -11,8 +11,8 @@ import numpy as np
 
 from nyx import ops
 from nyx.backends.base import Backend, MemoryUse
+from nyx.backends.memory import Placement, place
 from nyx.backends.vulkan import check
-from nyx.backends.vulkan.memory import Placement, place
 from nyx.backends.vulkan.pipelines import Kernels, access
 from nyx.backends.vulkan.recorder import Dispatch, barriers, dispatches
 from nyx.errors import DeviceError, ProgramError
