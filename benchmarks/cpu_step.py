@@ -1,4 +1,4 @@
-"""Milliseconds of a training step on the CPU: Nyx's kernels, Nyx in NumPy alone, and PyTorch, one step each in turn.
+"""Milliseconds of a training step on the CPU: Nyx's kernels, Nyx in NumPy alone, and PyTorch, a few steps each in turn.
 
     python -m benchmarks.cpu_step [--config gpt-mini default] [--steps 40] [--threads 2] [--operations] [--generate 200]
 
@@ -30,6 +30,7 @@ from nyx.text.batches import Batch
 from nyx.text.vocabulary import Vocabulary
 
 SYMBOLS = Vocabulary("".join(map(chr, range(0x100, 0x100 + 65))))
+BLOCK = 5  # steps of one, then of the next
 STEPS = 5  # of the training, so that at its end the HRM's gradient has its full depth
 
 
@@ -90,12 +91,12 @@ def compare(config: Config, steps: int) -> tuple[list[str], list[Nyx]]:
     runs[f"PyTorch {torch.__version__}"] = lambda: other.update(batch, train.lr, bp_steps)
     wall: dict[str, list[float]] = {name: [] for name in runs}
     processor: dict[str, list[float]] = {name: [] for name in runs}
-    for n in range(steps + 3):  # three to warm up
+    for _ in range(-(-steps // BLOCK)):
         for name, run in runs.items():
-            before = time.process_time()
-            seconds = _seconds(run)
-            if n >= 3:
-                wall[name].append(seconds * 1e3)
+            run()  # not counted: threads of whoever ran before may still be spinning
+            for _ in range(BLOCK):
+                before = time.process_time()
+                wall[name].append(_seconds(run) * 1e3)
                 processor[name].append((time.process_time() - before) * 1e3)
     rows = [
         f"| {name} | {statistics.median(ms):.1f} | {min(ms):.1f} | {statistics.median(processor[name]):.1f} |"
