@@ -96,8 +96,9 @@ class CpuSequence:
 
     def __init__(self, isa: str) -> None: ...
     def add(self, name: str, arrays: Sequence[np.ndarray | None], constants: dict[str, Any]) -> bool:
-        """Appends a call; False when there is no kernel of that name. arrays: those of a Step (inputs, inouts, outputs),
-        None where one is absent, each of 4-byte elements with rows at equal distances; their memory is kept alive."""
+        """Appends a call; False when there is no kernel of that name. arrays: those of a Step (inputs, inouts,
+        outputs), None where one is absent, each of 4-byte elements with rows at equal distances; their memory is kept
+        alive."""
 
     def run(self, first: int = 0, last: int | None = None) -> None:
         """Runs the calls first to last - 1, with the GIL released. MemoryError when there is no room to work in."""

@@ -87,7 +87,7 @@ def generate(checkpoint: Path, prompt: str, length: int, temperature: float, top
 @cli.command("eval")
 @click.argument("checkpoint", type=EXISTING)
 @click.argument("text", nargs=-1, required=True)
-@click.option("--seq-len", type=int, help="Window in characters; by default the model's block size.")
+@click.option("--seq-len", type=int, help="Window in characters; by default the one it was trained on.")
 @click.option("--batch-size", default=16, show_default=True)
 @DEVICE
 def evaluate(checkpoint: Path, text: tuple[str, ...], seq_len: int | None, batch_size: int, device: str | None) -> None:
@@ -96,7 +96,7 @@ def evaluate(checkpoint: Path, text: tuple[str, ...], seq_len: int | None, batch
     from nyx.training import session
 
     hrm = session.load_model(checkpoint, device or "auto", _say)
-    window = seq_len or hrm.model.block_size
+    window = hrm.window if seq_len is None else seq_len
     if not 0 < window <= hrm.model.block_size or batch_size < 1:
         raise UsageError(f"--seq-len must lie in 1..{hrm.model.block_size} and --batch-size be 1 or more")
     ids = hrm.vocabulary.encode_text(read_text(text, hrm.vocabulary.normalization))
@@ -111,11 +111,14 @@ def evaluate(checkpoint: Path, text: tuple[str, ...], seq_len: int | None, batch
 @cli.command()
 @click.argument("checkpoint", type=EXISTING)
 @click.argument("file", type=EXISTING)
-def export(checkpoint: Path, file: Path) -> None:
+@click.option("--force", is_flag=True, help="Replace another file that is there.")
+def export(checkpoint: Path, file: Path, force: bool) -> None:
     """Write the weights alone to FILE, as safetensors."""
     from nyx.training.checkpoint import export_weights
     from nyx.training.rundir import open_checkpoint
 
+    if file.exists() and (not force or (checkpoint.exists() and file.samefile(checkpoint))):
+        raise UsageError(f"{file} is there already: name another file" + ("" if force else ", or say --force"))
     count = export_weights(open_checkpoint(checkpoint, _say, ("model.",)), file)
     _say(f"{count} tensors written to {file}")
 
@@ -146,7 +149,7 @@ def doctor() -> None:
 @CONFIG
 @SET
 @click.option("--steps/--no-steps", default=True, show_default=True, help="Print every Step.")
-@click.option("--vocab", default=96, show_default=True, help="Symbols, where the configuration does not say.")
+@click.option("--vocab", type=click.IntRange(1, 10000), default=96, show_default=True, help="Symbols of the corpus.")
 def plan(config: str | None, sets: tuple[str, ...], steps: bool, vocab: int) -> None:
     """Print the Programs of a training and the memory they need, without running anything."""
     from nyx.planning import describe
@@ -157,7 +160,7 @@ def plan(config: str | None, sets: tuple[str, ...], steps: bool, vocab: int) -> 
 @cli.command()
 @CONFIG
 @SET
-@click.option("--steps", default=10, show_default=True, help="Training steps to time on each device.")
+@click.option("--steps", type=click.IntRange(1), default=10, show_default=True, help="Training steps to time.")
 def bench(config: str | None, sets: tuple[str, ...], steps: int) -> None:
     """Time training steps of a configuration on every device here, side by side: JSON on stdout."""
     from nyx.planning import measure
@@ -245,6 +248,9 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         code = 0
+    except OSError as error:
+        _say(f"nyx: {error.strerror or error}: {error.filename or 'the output'}")
+        code = 74
     except MemoryError:
         _say("nyx: out of memory: lower train.batch_size, train.seq_len or the model's size")
         code = 71

@@ -44,7 +44,8 @@ def choose(logits: np.ndarray, allowed: np.ndarray, sampling: Sampling, rng: np.
     order = np.argsort(-scores, kind="stable")
     if sampling.top_k:
         order = order[: sampling.top_k]
-    p = np.exp((scores[order] - scores[order[0]]) / sampling.temperature)
+    with np.errstate(over="ignore"):  # a very low temperature: all but the likeliest become exp(-inf) = 0
+        p = np.exp((scores[order] - scores[order[0]]) / sampling.temperature)
     p /= p.sum()
     if sampling.top_p < 1:
         keep = int(np.searchsorted(np.cumsum(p), sampling.top_p)) + 1
@@ -56,8 +57,8 @@ def choose(logits: np.ndarray, allowed: np.ndarray, sampling: Sampling, rng: np.
 def generate(hrm: ResourceAwareHRM, prompt: str, length: int, sampling: Sampling) -> Iterator[str]:
     """The `length` characters after the prompt, one by one.
 
-    When the model's positions are used up, the newer half of the window is read again from position 0. Raises DataError
-    for an empty prompt or a character that the model never saw.
+    When the window it was trained on is full, the newer half of the window is read again from position 0. Raises
+    DataError for an empty prompt or a character that the model never saw.
     """
     vocabulary, decoder, backend = hrm.vocabulary, hrm.decoder(), hrm.backend
     context = [int(i) for i in vocabulary.encode(prompt)]
@@ -65,7 +66,7 @@ def generate(hrm: ResourceAwareHRM, prompt: str, length: int, sampling: Sampling
         raise DataError("the prompt is empty: give at least one character")
     allowed = vocabulary.utf8_lengths > 0
     rng = np.random.Generator(np.random.Philox(key=[sampling.seed % 2**64, 0]))
-    size = hrm.model.block_size
+    size = hrm.window
     window, logits = context[-size:], np.empty(0)
     for position, token in enumerate(window):
         logits = decoder.step(backend, np.array([token], np.int32), position)[0]

@@ -66,23 +66,30 @@ def measure(config: Config, steps: int, say: Callable[[str], None]) -> dict[str,
 
 
 def _time(config: Config, device: str, steps: int) -> dict[str, Any]:
-    train, symbols = config.train, _vocabulary(config, 96)
-    hrm = ResourceAwareHRM(config.model, symbols, device)
-    hrm.initialize_training(config, 1)
+    symbols = _vocabulary(config, 96)
+    hrm, last = ResourceAwareHRM(config.model, symbols, device), (config.train.max_steps or 1000) - 1
+    try:
+        return _time_steps(hrm, config, symbols, steps, last)
+    finally:
+        hrm.close()
+
+
+def _time_steps(hrm: ResourceAwareHRM, config: Config, symbols: Vocabulary, steps: int, last: int) -> dict[str, Any]:
+    """Times the training step number `last`, the dearest of a training, again and again."""
+    train = config.train
+    hrm.initialize_training(config, last + 1)
     hrm.initialize(config.seed)
     shape = (train.batch_size * train.grad_accum_steps, train.seq_len)
     x = np.random.default_rng(0).integers(0, len(symbols), shape).astype(np.int32)
     batch, times = Batch(x, x, x.size), []
-    for n in range(steps + 2):  # two to warm up
+    for _ in range(steps + 2):  # two to warm up
         start = time.perf_counter()
-        hrm.process_character_training_batch(batch, n, train.lr)
+        hrm.process_character_training_batch(batch, last, train.lr)
         hrm.backend.synchronize()
         times.append((time.perf_counter() - start) * 1e3)
-    name = hrm.device
-    hrm.close()
     median = statistics.median(times[2:])
     return {
-        "device": name,
+        "device": hrm.device,
         "ms": round(median, 3),
         "ms_min": round(min(times[2:]), 3),
         "ms_max": round(max(times[2:]), 3),

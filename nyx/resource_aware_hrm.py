@@ -4,6 +4,7 @@ here."""
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,6 +26,9 @@ from nyx.training.programs import Decoder, Inputs, MicroStep, evaluation, micro_
 
 if TYPE_CHECKING:
     from nyx.generation import Sampling
+
+
+RECENT = 256  # batches kept until the device's flag is read, so that a bad one can be gone over again
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,11 @@ class Evaluation:
     def bits_per_byte(self) -> float:
         return self.loss * self.characters / (math.log(2) * self.bytes)
 
+    def metrics(self, prefix: str = "") -> dict[str, float]:
+        """The measures by their names in metrics.jsonl: loss, ppl, bpc, bpb, acc."""
+        values = (self.loss, self.perplexity, self.bits_per_character, self.bits_per_byte, self.accuracy)
+        return {prefix + name: value for name, value in zip(("loss", "ppl", "bpc", "bpb", "acc"), values, strict=True)}
+
 
 class ResourceAwareHRM:
     """A language model (the HRM, or the transformer it is compared with) and the device that computes it.
@@ -68,6 +77,8 @@ class ResourceAwareHRM:
     def __init__(self, config: ModelConfig, vocabulary: Vocabulary, device: str | Backend = "auto") -> None:
         self.config, self.vocabulary = config, vocabulary
         self.model = build(config, len(vocabulary))
+        self.window = self.model.block_size
+        """Characters of the longest window it was trained on: what evaluation and generation keep to."""
         if isinstance(device, Backend):
             self.backend, self.device = device, device.description
         else:
@@ -93,15 +104,17 @@ class ResourceAwareHRM:
 
     # Training
 
-    def initialize_training(self, config: Config, max_steps: int) -> None:
+    def initialize_training(self, config: Config, max_steps: int, updates: Mapping[str, int] | None = None) -> None:
         """Makes the training Programs for batches of train.batch_size windows of train.seq_len characters.
 
-        max_steps: updates of the whole training; the growth of the HRM's gradient depth is a share of it.
+        max_steps: updates of the whole training; the growth of the HRM's gradient depth is a share of it. updates: how
+        many each parameter has had, when a training goes on.
         """
-        self._training = _Training(self, config, max_steps)
+        self.window = config.train.seq_len
+        self._training = _Training(self, config, max_steps, updates or {})
 
     def process_character_training_batch(self, batch: Batch, step: int, lr: float) -> None:
-        """One update on train.grad_accum_steps micro-batches, the rows of `batch`. Waits for nothing on the device."""
+        """One update on train.grad_accum_steps micro-batches, the rows of `batch`. Reads nothing back."""
         self._train.update(batch, step, lr)
 
     def read_sums(self, *, reset: bool = True) -> Sums:
@@ -112,14 +125,14 @@ class ResourceAwareHRM:
         """Everything an exact resume needs: tensors (`model.*`, `optim.*`, `state.*`) and the optimizer's counts."""
         return self._train.state()
 
-    def load_training_state(self, tensors: Mapping[str, np.ndarray], updates: Mapping[str, int]) -> None:
-        """Takes what `training_state` gave."""
-        self._train.load(tensors, updates)
+    def load_training_state(self, tensors: Mapping[str, np.ndarray]) -> None:
+        """Takes the tensors that `training_state` gave."""
+        self._train.load(tensors)
 
     def training_programs(self) -> list[Program]:
         """The Programs of the training: micro-batches, then updates."""
         training = self._train
-        return [*(m.program for m in training.micro.values()), *training.optimizer.programs.values()]
+        return [*(m.program for m in training.micro_steps()), *training.optimizer.programs.values()]
 
     @property
     def _train(self) -> _Training:
@@ -177,21 +190,21 @@ class _EvaluationProgram:
 class _Training:
     """The Programs and the optimizer of one training."""
 
-    def __init__(self, hrm: ResourceAwareHRM, config: Config, max_steps: int) -> None:
+    def __init__(self, hrm: ResourceAwareHRM, config: Config, max_steps: int, updates: Mapping[str, int]) -> None:
         train = config.train
         self.hrm, self.train, self.seed, self.max_steps = hrm, train, config.seed, max_steps
         self.inputs = Inputs(train.batch_size, train.seq_len)
         self.dropout = getattr(config.model, "dropout", 0.0) > 0
         self.micro: dict[tuple[int | None, bool], MicroStep] = {}
-        keys = sorted({hrm.model.bp_steps(s, max_steps) or 0 for s in range(max_steps)} or {0})
         self.optimizer = AdamW(
             hrm.model.parameters,
-            {key or None: self._micro(key or None, False).reached for key in keys},
+            {key: self._micro(key, False).reached for key in hrm.model.bp_depths(max_steps)},
+            updates,
             betas=train.betas,
             eps=train.eps,
             weight_decay=train.weight_decay,
         )
-        self.last: tuple[Batch, int, float] | None = None
+        self.recent: deque[tuple[int, Batch]] = deque(maxlen=RECENT)
 
     def _micro(self, key: int | None, accumulate: bool) -> MicroStep:
         if (key, accumulate) not in self.micro:
@@ -201,11 +214,16 @@ class _Training:
             )  # fmt: skip
         return self.micro[key, accumulate]
 
+    def micro_steps(self) -> list[MicroStep]:
+        """All that the training may run."""
+        more = (False, True) if self.train.grad_accum_steps > 1 else (False,)
+        return [self._micro(key, accumulate) for key in self.optimizer.programs for accumulate in more]
+
     def update(self, batch: Batch, step: int, lr: float) -> None:
         backend, key = self.hrm.backend, self.hrm.model.bp_steps(step, self.max_steps)
         self._gradients(backend, batch, step, key)
         self.optimizer.step(backend, key, step=step, lr=lr, grad_clip=self.train.grad_clip)
-        self.last = (batch, step, lr)
+        self.recent.append((step, batch))
 
     def _gradients(self, backend: Backend, batch: Batch, step: int, key: int | None, *, check: bool = False) -> None:
         rows = self.train.batch_size
@@ -223,19 +241,20 @@ class _Training:
         control, sums = backend.read(self.optimizer.control), backend.read(self.inputs.sums)
         if control[2] != 0 or not np.isfinite(sums).all():
             raise DivergenceError(self._explain(int(control[3])))
+        self.recent.clear()
         if reset:
             backend.write(self.inputs.sums, np.zeros(4, np.float32))
         return Sums(float(sums[0]), float(sums[1]), float(control[1]))
 
     def _explain(self, step: int) -> str:
-        """Goes over the last batch again on the CPU with every Step checked: the weights are those of the bad step."""
+        """Goes over the bad batch again on the CPU with every Step checked: the weights are still those of that
+        step."""
         what = "a gradient was not finite"
-        if self.last is not None:
+        for batch in (batch for at, batch in self.recent if at == step):
             check = CpuBackend()
             self.hrm.model.load(check, self.hrm.weights())
-            batch, at, _ = self.last
             try:
-                self._gradients(check, batch, at, self.hrm.model.bp_steps(at, self.max_steps), check=True)
+                self._gradients(check, batch, step, self.hrm.model.bp_steps(step, self.max_steps), check=True)
             except DivergenceError as error:
                 what = str(error)
         return f"training diverged at step {step}: {what}; lower train.lr and resume from the last checkpoint"
@@ -246,13 +265,15 @@ class _Training:
         tensors["state.sums"] = self.hrm.backend.read(self.inputs.sums)
         return tensors, self.optimizer.updates()
 
-    def load(self, tensors: Mapping[str, np.ndarray], updates: Mapping[str, int]) -> None:
+    def load(self, tensors: Mapping[str, np.ndarray]) -> None:
         backend = self.hrm.backend
         self.hrm.load_weights(_part(tensors, "model."))
-        self.optimizer.load(backend, _part(tensors, "optim."), dict(updates))
+        self.optimizer.load(backend, _part(tensors, "optim."))
         sums = tensors.get("state.sums")
         if sums is None or sums.shape != self.inputs.sums.shape:
-            raise CheckpointError("the checkpoint has no state.sums: it holds weights alone; use it with --init-from")
+            raise CheckpointError(
+                "the checkpoint has no state.sums: it holds weights alone, and no training goes on from those"
+            )
         backend.write(self.inputs.sums, sums)
 
 

@@ -5,6 +5,7 @@ NYX_TEST_DEVICE: the index of the device to test, 0 unless set. NYX_REQUIRE_VULK
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -38,6 +39,12 @@ def vulkan_device() -> Any:
             pytest.fail(f"NYX_REQUIRE_VULKAN=1, but {device}")
         pytest.skip(f"no Vulkan: {device}")
     return device
+
+
+def pytest_configure() -> None:
+    """NYX_REQUIRE_TORCH=1: the comparisons with PyTorch must run, not be skipped."""
+    if os.environ.get("NYX_REQUIRE_TORCH") == "1" and importlib.util.find_spec("torch") is None:
+        pytest.exit("NYX_REQUIRE_TORCH=1, but PyTorch is not installed", returncode=1)
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:

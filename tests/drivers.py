@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import time
@@ -20,6 +21,9 @@ CACHE = ROOT / ".cache" / "drivers"
 ICD_FOLDERS = ("/usr/share/vulkan/icd.d", "/usr/local/share/vulkan/icd.d", "/etc/vulkan/icd.d")
 LAVAPIPE = [str(p) for folder in ICD_FOLDERS for p in sorted(Path(folder).glob("lvp_icd*.json"))]
 SWIFTSHADER = ["/usr/lib/chromium/vk_swiftshader_icd.json", *(f"{f}/vk_swiftshader_icd.json" for f in ICD_FOLDERS)]
+
+
+LEAST = 1500  # cases that must pass on every driver
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,11 @@ def lavapipe(bits: int) -> Driver:
 DRIVERS = [lavapipe(256), lavapipe(128), lavapipe(512), Driver("swiftshader", SWIFTSHADER, 4, "chromium")]
 
 
+def _count(what: str, said: str) -> int:
+    found = re.findall(rf"(\d+) {what}", said)
+    return int(found[-1]) if found else 0
+
+
 def run(driver: Driver, targets: list[str]) -> tuple[bool, str]:
     """Whether everything passed, and what pytest said."""
     if driver.icd is None:
@@ -64,6 +73,9 @@ def run(driver: Driver, targets: list[str]) -> tuple[bool, str]:
         command = [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", *step]
         done = subprocess.run(command, cwd=ROOT, env=driver.environment(), capture_output=True, text=True)
         said.append((done.stdout + done.stderr).strip())
+        skipped, cases = _count("skipped", said[-1]), _count("passed", said[-1])
+        if not done.returncode and step is targets and (skipped or cases < LEAST):
+            return False, f"{said[-1]}\nFAILED: {skipped} skipped, and {cases} cases where {LEAST} are due"
         if done.returncode:
             return False, "\n".join([*said, f"FAILED: pytest ended with {done.returncode}"])
     return True, f"{said[-1]}\npassed in {time.monotonic() - start:.0f} s"

@@ -30,6 +30,11 @@ class LanguageModel(ABC):
         """How many of the last recurrent calls train at this step; None where a model has no such choice."""
         return None
 
+    def bp_depths(self, max_steps: int) -> list[int | None]:
+        """Every value that `bp_steps` may give in a training of so many steps."""
+        first, last = self.bp_steps(0, max_steps), self.bp_steps(max_steps - 1, max_steps)
+        return [None] if first is None or last is None else list(range(first, last + 1))
+
     def initialize(self, backend: Backend, seed: int) -> None:
         """Writes start values that depend on the seed alone."""
         self.parameters.write(backend, self.parameters.initial(seed))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nyx.backends.base import Backend
-from nyx.errors import CheckpointError, ShapeError
+from nyx.errors import CheckpointError, DeviceMemoryError
 from nyx.tensor import Role, Tensor
 
 ALIGN = 64  # elements; the start of every parameter, so that vector loads stay aligned
@@ -73,7 +73,10 @@ class Parameters:
     def add(self, name: str, shape: tuple[int, ...], start: Initializer, *, decay: bool | None = None) -> Tensor:
         """A new parameter. decay: by default matrices decay and vectors do not."""
         if math.prod(shape) > LIMIT:
-            raise ShapeError(f"[parameters] {name} {shape} has more than {LIMIT} elements, the most one buffer holds")
+            raise DeviceMemoryError(
+                f"{name} {shape} has {math.prod(shape)} values, and one buffer of a device may hold {LIMIT}: "
+                "lower model.n_embd or model.vocab_size"
+            )
         tensor = Tensor(name, shape, role="param")
         self._waiting.append((name, tensor, start, len(shape) > 1 if decay is None else decay))
         return tensor

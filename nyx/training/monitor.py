@@ -24,12 +24,16 @@ class Monitor:
     def __init__(self, log: Callable[[str], None] | None = None, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
         self._log = log
+        self._waiting: list[str] = []  # lines said before there is a log
         self._terminal = self._stream.isatty()
         self._drawn = 0.0
         self._width = 0
 
     def attach(self, log: Callable[[str], None]) -> None:
-        """From now on every line goes to `log` too."""
+        """Every line said so far and from now on goes to `log` too."""
+        for text in self._waiting:
+            log(text)
+        self._waiting.clear()
         self._log = log
 
     def line(self, text: str) -> None:
@@ -38,6 +42,8 @@ class Monitor:
         self._write(text + "\n")
         if self._log is not None:
             self._log(text)
+        else:
+            self._waiting.append(text)
 
     def progress(self, text: str) -> None:
         """A line that the next one replaces; at most ten a second, and none where the stream is a file."""
@@ -87,6 +93,10 @@ class Pace:
         rate = self._since / max(now - self._mark, 1e-9)
         self._mark, self._since = now, 0
         return rate
+
+    def rate(self) -> float:
+        """Characters per second since the last lap, which goes on."""
+        return self._since / max(time.monotonic() - self._mark, 1e-9)
 
     def left(self, steps: int) -> float:
         """Seconds that so many more steps will take, all else included."""

@@ -3,8 +3,9 @@ parameters."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -24,10 +25,6 @@ class Group:
     updates: int = 0
 
     @property
-    def name(self) -> str:
-        return self.members[0].name
-
-    @property
     def span(self) -> tuple[int, int, int]:
         """Flat buffer, first element, one past the last."""
         first, last = self.members[0], self.members[-1]
@@ -45,17 +42,19 @@ class AdamW:
         self,
         parameters: Parameters,
         reached: dict[int | None, Iterable[Tensor]],
+        updates: Mapping[str, int],
         *,
         betas: tuple[float, float],
         eps: float,
         weight_decay: float,
     ) -> None:
-        """reached: for every kind of training Program (keyed by its bp_steps) the parameters that it reaches."""
+        """reached: for every kind of training Program (keyed by its bp_steps) the parameters that it reaches.
+        updates: how many each has had so far, by name."""
         self.parameters, self.betas, self.eps, self.weight_decay = parameters, betas, eps, weight_decay
         reach = {
             p.name: frozenset(key for key, tensors in _sets(reached).items() if p.tensor in tensors) for p in parameters
         }
-        self.groups = _groups(list(parameters), reach)
+        self.groups = _groups(list(parameters), reach, updates)
         self.hyper = Tensor("hyper", (len(self.groups) + 1, 4), role="input")
         self.control = Tensor("control", (4,), role="state")
         self.programs = {key: self._update(key) for key in reached}
@@ -99,29 +98,31 @@ class AdamW:
         """The moments, as `m.NAME` and `v.NAME`."""
         return {f"{kind}.{name}": a for kind in ("m", "v") for name, a in self.parameters.read(backend, kind).items()}
 
-    def load(self, backend: Backend, state: dict[str, np.ndarray], updates: dict[str, int]) -> None:
-        """Takes what `state` gave, and how many updates each group had, by the name of its first member."""
+    def load(self, backend: Backend, state: dict[str, np.ndarray]) -> None:
+        """Takes what `state` gave."""
         for kind in ("m", "v"):
             values = {name.removeprefix(f"{kind}."): a for name, a in state.items() if name.startswith(f"{kind}.")}
             self.parameters.write(backend, values, kind)
-        for group in self.groups:
-            group.updates = updates.get(group.name, 0)
 
     def updates(self) -> dict[str, int]:
-        """What `load` wants back."""
-        return {group.name: group.updates for group in self.groups}
+        """How many updates each parameter has had."""
+        return {p.name: group.updates for group in self.groups for p in group.members}
 
 
 def _sets(reached: dict[int | None, Iterable[Tensor]]) -> dict[int | None, set[Tensor]]:
     return {key: set(tensors) for key, tensors in reached.items()}
 
 
-def _groups(parameters: Sequence[Parameter], reach: dict[str, frozenset[int | None]]) -> list[Group]:
+def _groups(
+    parameters: Sequence[Parameter], reach: dict[str, frozenset[int | None]], updates: Mapping[str, int]
+) -> list[Group]:
+    def alike(p: Parameter) -> tuple[Any, ...]:
+        return p.index, p.decay, reach[p.name], updates.get(p.name, 0)
+
     groups: list[Group] = []
     for p in parameters:
-        last = groups[-1].members[0] if groups else None
-        if last and (last.index, last.decay, reach[last.name]) == (p.index, p.decay, reach[p.name]):
+        if groups and alike(groups[-1].members[0]) == alike(p):
             groups[-1].members += (p,)
         else:
-            groups.append(Group((p,), reach[p.name]))
+            groups.append(Group((p,), reach[p.name], updates.get(p.name, 0)))
     return groups

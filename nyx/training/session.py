@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,8 @@ from nyx import config as configuration
 from nyx import configload
 from nyx.config import Config
 from nyx.configload import Loaded, dump_yaml
-from nyx.errors import CheckpointError, ConfigError, DeviceLostError, DivergenceError
-from nyx.files import show_path
+from nyx.errors import CheckpointError, ConfigError, DeviceLostError, DivergenceError, NyxError, StorageError
+from nyx.files import make_folder, show_path
 from nyx.resource_aware_hrm import ResourceAwareHRM
 from nyx.text import hlx
 from nyx.text.corpus import Text, read_text
@@ -35,23 +37,26 @@ def train(loaded: Loaded, *, run_path: Path | None = None, init_from: Path | Non
     """A new training. run_path: its directory instead of one in run_dir. init_from: a checkpoint whose weights (and
     vocabulary) it starts with."""
     config, monitor = loaded.config, Monitor()
+    _check_output(config)
     parent = None if init_from is None else open_checkpoint(init_from, monitor.line)
     text = _read_corpus(config, monitor)
     if parent is None:
         vocabulary = make_vocabulary(config.model.vocabulary, text, config.model.vocab_size)
     else:
-        vocabulary = Vocabulary.from_json(parent.info().vocabulary)
+        vocabulary = _vocabulary_of(parent, config)
     corpus = _prepare(text, vocabulary, config)
-    hrm = ResourceAwareHRM(config.model, vocabulary, config.device)
+    hrm = _open(config, vocabulary, monitor)
     if parent is not None:
         hrm.load_weights(model_tensors(parent))
-    run = RunDirectory.create(
-        config.name, dump_yaml(config), _about(config, hrm, corpus), _keeping(config),
-        path=run_path, parent=parent, say=monitor.line,
-    )  # fmt: skip
-    with run:
-        monitor.attach(run.log)
-        return _train(hrm, corpus, config, run, monitor, keep_weights=parent is not None)
+
+    def make_run() -> RunDirectory:
+        return RunDirectory.create(
+            config.name, dump_yaml(config), _about(config, hrm, corpus), _keeping(config),
+            path=run_path, parent=parent, say=monitor.line,
+        )  # fmt: skip
+
+    trainer = CharacterLanguageTrainer(hrm, corpus, config, keep_weights=parent is not None, monitor=monitor)
+    return _train(trainer, make_run)
 
 
 def resume(
@@ -64,9 +69,10 @@ def resume(
     monitor = Monitor()
     checkpoint = open_checkpoint(path, monitor.line)
     info = checkpoint.info()
-    before = Config.from_dict(info.config)
+    before = _stored_config(checkpoint)
     overrides = {} if device is None else {"device": device}
     config = configload.amend(info.config, show_path(path), sets, overrides=overrides).config
+    _check_output(config)
     _announce(before, config, monitor)
     vocabulary = Vocabulary.from_json(info.vocabulary)
     if info.training.finished and not _asks_for_more(before, config):
@@ -81,45 +87,94 @@ def resume(
             f"{corpus.name} is not the text that {show_path(path)} was trained on; give that text again, "
             "or say --any-corpus to go on with this one"
         )
+    hrm = _open(config, vocabulary, monitor)
+
+    def make_run() -> RunDirectory:
+        return RunDirectory.resume(
+            checkpoint, config.name, dump_yaml(config), _about(config, hrm, corpus), _keeping(config), say=monitor.line
+        )
+
+    trainer = CharacterLanguageTrainer(hrm, corpus, config, checkpoint=checkpoint, monitor=monitor)
+    trainer.result.checkpoint = path
+    return _train(trainer, make_run)
+
+
+def _open(config: Config, vocabulary: Vocabulary, monitor: Monitor) -> ResourceAwareHRM:
+    if config.sample.prompt:
+        vocabulary.encode(config.sample.prompt, "sample.prompt")
     hrm = ResourceAwareHRM(config.model, vocabulary, config.device)
-    run = RunDirectory.resume(
-        checkpoint, config.name, dump_yaml(config), _about(config, hrm, corpus), _keeping(config),
-        say=monitor.line,
-    )  # fmt: skip
-    with run:
-        monitor.attach(run.log)
-        return _train(hrm, corpus, config, run, monitor, checkpoint=checkpoint)
-
-
-def _train(
-    hrm: ResourceAwareHRM, corpus: Corpus, config: Config, run: RunDirectory, monitor: Monitor, **start: Any
-) -> TrainingResult:
-    parameters = hrm.model.parameters.count()
     monitor.line(f"device: {hrm.device}")
+    return hrm
+
+
+def _train(trainer: CharacterLanguageTrainer, make_run: Callable[[], RunDirectory]) -> TrainingResult:
+    """Makes the run's directory once everything else has been found to fit, and trains."""
+    hrm, corpus, config, monitor = trainer.hrm, trainer.corpus, trainer.config, trainer.monitor
     monitor.line(
-        f"{config.model.kind} with {parameters:,} parameters; {corpus.name}: {len(corpus.train):,} characters to train "
-        f"on, {len(corpus.val):,} to validate, {len(corpus.vocabulary)} symbols"
+        f"{config.model.kind} with {hrm.model.parameters.count():,} parameters; {corpus.name}: "
+        f"{len(corpus.train):,} characters to train on, {len(corpus.val):,} to validate, "
+        f"{len(corpus.vocabulary)} symbols"
     )
-    trainer = CharacterLanguageTrainer(hrm, corpus, config, run=run, monitor=monitor, **start)
-    monitor.line(f"run directory: {show_path(run.path)}; steps {trainer.state.step} to {trainer.max_steps}")
-    try:
-        result = trainer.train_character_language_model()
-    except (DeviceLostError, DivergenceError) as error:
-        saved = trainer.result.checkpoint
-        where = f": nyx resume {show_path(saved)}" if saved else " (none is saved yet)"
-        raise type(error)(f"{error}{where}") from error
-    finally:
-        with contextlib.suppress(DeviceLostError):  # a lost device says so once
-            hrm.close()
-    monitor.line(f"finished at step {result.step}; the model is in {show_path(config.checkpoint.path)}")
+    with make_run() as run:
+        monitor.attach(run.log)
+        trainer.run = run
+        monitor.line(f"run directory: {show_path(run.path)}; steps {trainer.state.step} to {trainer.max_steps}")
+        try:
+            result = trainer.train_character_language_model()
+        except (DeviceLostError, DivergenceError) as error:
+            saved = trainer.result.checkpoint
+            where = f": nyx resume {shlex.quote(str(saved))}" if saved else " (none is saved yet)"
+            run.log(f"{error}{where}")
+            raise type(error)(f"{error}{where}") from error
+        except NyxError as error:
+            run.log(str(error))
+            raise
+        finally:
+            with contextlib.suppress(DeviceLostError):  # a lost device says so once
+                hrm.close()
+        monitor.line(f"finished at step {result.step}; the model is in {show_path(config.checkpoint.path)}")
     return result
+
+
+def _check_output(config: Config) -> None:
+    """Refuses a checkpoint.path that a training could only fail to write, or that would take a text's place."""
+    path = Path(config.checkpoint.path)
+    if path.is_dir():
+        raise ConfigError(f"checkpoint.path: {show_path(path)} is a folder; name a file")
+    if any(path.exists() and Path(name).exists() and path.samefile(name) for name in config.data.path):
+        raise ConfigError(f"checkpoint.path: {show_path(path)} is the text to train on; name another file")
+    make_folder(path.parent)
+    if not os.access(path.parent, os.W_OK):
+        raise StorageError(f"cannot write into {show_path(path.parent)}: name another place with --out")
+
+
+def _vocabulary_of(parent: Checkpoint, config: Config) -> Vocabulary:
+    """The vocabulary that comes with old weights; what the configuration says of it must agree."""
+    vocabulary, model = Vocabulary.from_json(parent.info().vocabulary), config.model
+    if model.vocab_size not in (None, len(vocabulary)):
+        raise ConfigError(f"model.vocab_size is {model.vocab_size}, and the old weights have {len(vocabulary)} symbols")
+    if model.vocabulary != "corpus" and Vocabulary.fixed(model.vocabulary, len(vocabulary)) != vocabulary:
+        raise ConfigError(f"model.vocabulary is {model.vocabulary}, and the old weights have another one")
+    if config.data.normalization != vocabulary.normalization:
+        raise ConfigError(f"data.normalization must be {vocabulary.normalization}, as for the old weights")
+    return vocabulary
+
+
+def _stored_config(checkpoint: Checkpoint) -> Config:
+    try:
+        return Config.from_dict(checkpoint.info().config)
+    except ConfigError as error:
+        raise CheckpointError(
+            f"{show_path(checkpoint.path)} has a configuration this Nyx cannot read: {error}"
+        ) from error
 
 
 def load_model(path: Path, device: str, say: Any) -> ResourceAwareHRM:
     """The model of a checkpoint on a device, for evaluation and generation."""
     checkpoint = open_checkpoint(path, say, ("model.",))
-    info = checkpoint.info()
-    hrm = ResourceAwareHRM(Config.from_dict(info.config).model, Vocabulary.from_json(info.vocabulary), device)
+    config = _stored_config(checkpoint)
+    hrm = ResourceAwareHRM(config.model, Vocabulary.from_json(checkpoint.info().vocabulary), device)
+    hrm.window = config.train.seq_len
     hrm.load_weights(model_tensors(checkpoint))
     return hrm
 

@@ -12,7 +12,7 @@ NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 class StopRequest:
-    """A context in which those signals set `signum` instead of ending the process."""
+    """A context in which those signals set `signum` instead of ending the process. Under nohup SIGHUP stays ignored."""
 
     def __init__(self) -> None:
         self.signum: int | None = None
@@ -21,8 +21,8 @@ class StopRequest:
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
             for name in NAMES:
-                if hasattr(signal, name):
-                    number = getattr(signal, name)
+                number = getattr(signal, name, None)
+                if number is not None and not (name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN):
                     self._previous[number] = signal.signal(number, self._handle)
         return self
 

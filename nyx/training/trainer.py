@@ -4,6 +4,7 @@ anywhere."""
 from __future__ import annotations
 
 import math
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -57,16 +58,19 @@ class CharacterLanguageTrainer:
         self.monitor = monitor or Monitor(run.log if run else None)
         train = config.train
         self.windows = Windows(corpus.train, train.seq_len, train.batch_size * train.grad_accum_steps, config.seed)
-        self.max_steps = steps_of(config, self.windows)
         self.state = checkpoint.info().training if checkpoint else TrainingState()
+        self._find_place()
+        self.max_steps = self._steps()
         self.result = TrainingResult(self.state.step, None)
         self._pace = Pace()
         self._saved_at = time.monotonic()
-        self._batch_chars = 0
-        hrm.initialize_training(config, self.max_steps)
+        self._last_loss = float("nan")
+        hrm.initialize_training(config, self.max_steps, self.state.counters.get("updates"))
         if checkpoint is not None:
             self.state.finished = False  # whoever resumes a finished training has asked for more
-            hrm.load_training_state(checkpoint.tensors, self.state.counters["updates"])
+            if self.state.counters.pop("patience_over", 0):
+                self.state.counters["evaluations_without_gain"] = 0
+            hrm.load_training_state(checkpoint.tensors)
         elif not keep_weights:
             hrm.initialize(config.seed)
 
@@ -81,17 +85,38 @@ class CharacterLanguageTrainer:
         self.result.step = state.step
         return self.result
 
+    def _find_place(self) -> None:
+        """The place in the data: the step, unless a resume changed the batch; then the same share of the same epoch."""
+        counters, per_epoch = self.state.counters, self.windows.steps_per_epoch
+        before = counters.get("steps_per_epoch", per_epoch)
+        place = counters.get("data_step", self.state.step)
+        if before != per_epoch:
+            place = place // before * per_epoch + place % before * per_epoch // before
+        counters |= {"data_step": place, "steps_per_epoch": per_epoch}
+
+    def _steps(self) -> int:
+        """train.max_steps, or as many as train.epochs take; the smaller where both are given."""
+        train, state = self.config.train, self.state
+        limits = [] if train.max_steps is None else [train.max_steps]
+        if train.epochs is not None:
+            limits.append(state.step + train.epochs * self.windows.steps_per_epoch - state.counters["data_step"])
+        return min(limits)
+
     def _update(self) -> None:
         state = self.state
-        batch = self.windows.batch(state.step)
+        batch = self.windows.batch(state.counters["data_step"])
         lr = learning_rate(self.config.train, state.step, self.max_steps)
         self.hrm.process_character_training_batch(batch, state.step, lr)
         state.step += 1
-        state.epoch = state.step // self.windows.steps_per_epoch
+        state.counters["data_step"] += 1
+        state.epoch = state.counters["data_step"] // self.windows.steps_per_epoch
         state.chars_seen += batch.count
         state.counters["window_chars"] = state.counters.get("window_chars", 0) + batch.count
         self._pace.add(batch.count)
-        self.monitor.progress(f"step {state.step}/{self.max_steps}  ETA {self._eta()}")
+        self.monitor.progress(
+            f"step {state.step}/{self.max_steps}  loss {self._last_loss:.4f}  {self._pace.rate():,.0f} chars/s  "
+            f"ETA {self._eta()}"
+        )
 
     def _after_update(self, stop: StopRequest) -> None:
         state, train, every = self.state, self.config.train, self.config.checkpoint
@@ -112,14 +137,16 @@ class CharacterLanguageTrainer:
         if stop.signum is not None and not last:
             if self.result.checkpoint is None or self.state.counters.get("saved_step") != state.step:
                 self._save(best=False)
-            where = f"; go on with: nyx resume {self._published()}" if self.run else ""
-            raise Stopped(f"stopped at step {state.step} of {self.max_steps}, everything is saved{where}", stop.signum)
+            path = shlex.quote(str(self.config.checkpoint.path))
+            where = f", everything is saved; go on with: nyx resume {path}" if self.run else ""
+            raise Stopped(f"stopped at step {state.step} of {self.max_steps}{where}", stop.signum)
 
     def _log(self) -> None:
         state = self.state
         sums = self.hrm.read_sums()
         chars = state.counters.pop("window_chars")
         rate = self._pace.lap()
+        self._last_loss = sums.loss / chars
         lr = learning_rate(self.config.train, state.step - 1, self.max_steps)
         record = {
             "train/loss": sums.loss / chars,
@@ -143,7 +170,7 @@ class CharacterLanguageTrainer:
         val = self.corpus.val if train.eval_chars is None else self.corpus.val[: train.eval_chars + 1]
         found = self.hrm.evaluate(val, seq_len=train.seq_len, batch_size=train.batch_size)
         self.result.validation = found
-        self._record(evaluation_record(found, "val/"))
+        self._record(found.metrics("val/"))
         if not math.isfinite(found.loss):
             raise DivergenceError(f"the validation loss is not finite at step {state.step}; lower train.lr")
         best = state.best_val_loss
@@ -158,6 +185,7 @@ class CharacterLanguageTrainer:
         state.counters["evaluations_without_gain"] = waited
         if 0 < train.early_stop_patience <= waited:
             self.monitor.line(f"stopping early: {waited} evaluations without a better validation loss")
+            state.counters["patience_over"] = 1
             state.finished = True
         return improved
 
@@ -199,9 +227,6 @@ class CharacterLanguageTrainer:
             device=self.hrm.device,
         )
 
-    def _published(self) -> str:
-        return str(self.config.checkpoint.path)
-
     def _record(self, values: dict[str, Any]) -> None:
         record = {"step": self.state.step, "epoch": self.state.epoch, **values}
         self.result.history.append(record)
@@ -219,26 +244,6 @@ class CharacterLanguageTrainer:
             return work()
         finally:
             self._pace.pause(time.monotonic() - start)
-
-
-def steps_of(config: Config, windows: Windows) -> int:
-    """train.max_steps, or as many as train.epochs take; the smaller where both are given."""
-    train = config.train
-    by_epochs = None if train.epochs is None else train.epochs * windows.steps_per_epoch
-    given = [n for n in (train.max_steps, by_epochs) if n is not None]
-    return min(given)
-
-
-def evaluation_record(found: Evaluation, prefix: str = "") -> dict[str, float]:
-    """The measures by name: loss, ppl, bpc, bpb, acc."""
-    values = {
-        "loss": found.loss,
-        "ppl": found.perplexity,
-        "bpc": found.bits_per_character,
-        "bpb": found.bits_per_byte,
-        "acc": found.accuracy,
-    }
-    return {prefix + name: value for name, value in values.items()}
 
 
 def _due(every: int, step: int) -> bool:

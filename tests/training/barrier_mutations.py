@@ -13,15 +13,18 @@ import pytest
 
 from nyx.backends.vulkan import VulkanBackend
 from nyx.backends.vulkan.recorder import barriers
-from nyx.config import HrmConfig
+from nyx.config import HrmConfig, ModelConfig, TransformerConfig
 from nyx.program import Program
 from nyx.resource_aware_hrm import ResourceAwareHRM
 from nyx.text.vocabulary import Vocabulary
 from tests.training.small import make_config
 
-# The smallest HRM that has every kind of Step; the number of barriers is known before any device is opened.
-MODEL = HrmConfig(
-    H_cycles=1, L_cycles=1, n_head=2, n_embd=8, block_size=6, ff_multiple=8, bp_max_steps=2, bp_warmup_ratio=0.0
+# The smallest models that have every kind of Step between them.
+MODELS: tuple[ModelConfig, ...] = (
+    HrmConfig(
+        H_cycles=1, L_cycles=1, n_head=2, n_embd=8, block_size=6, ff_multiple=8, bp_max_steps=2, bp_warmup_ratio=0.0
+    ),
+    TransformerConfig(n_layer=1, n_head=2, n_embd=8, block_size=6, bias=True, dropout=0.1),
 )
 
 
@@ -30,10 +33,12 @@ class Step:
 
     def __init__(self) -> None:
         self.backend = VulkanBackend(int(os.environ.get("NYX_TEST_DEVICE", "0")))
-        hrm = ResourceAwareHRM(MODEL, Vocabulary("abcdefgh"), self.backend)
-        hrm.initialize_training(make_config(MODEL, max_steps=1, batch_size=2), 1)
-        hrm.initialize(1)
-        self.programs: list[Program] = hrm.training_programs()
+        self.programs: list[Program] = []
+        for model in MODELS:
+            hrm = ResourceAwareHRM(model, Vocabulary("abcdefgh"), self.backend)
+            hrm.initialize_training(make_config(model, max_steps=1, batch_size=2, grad_accum_steps=2), 1)
+            hrm.initialize(1)
+            self.programs += hrm.training_programs()
 
     def run(self, without: tuple[int, int] | None) -> None:
         """Runs the programs twice; without: (program, dispatch) whose barrier is left out."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from nyx import ops
 from nyx.backends.base import Backend, MemoryUse
-from nyx.backends.memory import Placement, place
+from nyx.backends.memory import LIMIT, Placement, place
 from nyx.backends.vulkan import check
 from nyx.backends.vulkan.pipelines import Kernels, access
 from nyx.backends.vulkan.recorder import Dispatch, barriers, dispatches
@@ -41,17 +41,17 @@ def traits_of(info: dict[str, Any]) -> Traits:
 class VulkanBackend(Backend):
     """One Vulkan device, by its number in `nyx._core.devices()`.
 
-    timeout: seconds after which a submission counts as lost.
+    timeout: seconds after which a submission counts as lost; a software driver never hangs, it is only slow.
     """
 
-    def __init__(self, index: int, *, timeout: float = 60.0) -> None:
+    def __init__(self, index: int, *, timeout: float | None = None) -> None:
         from nyx import _core
 
         self._device = _core.Device(index)
         info = self._device.info
         self.description = f"{info['name']} ({info['driver']})"
         self.traits = traits_of(info)
-        self._timeout = timeout
+        self._timeout = timeout or (3600.0 if self.traits.software else 60.0)
         self._audit, self._check = (os.environ.get(name) == "1" for name in ("NYX_SYNC_AUDIT", "NYX_CHECK"))
         self._kernels = Kernels(self._device)
         self._buffers: dict[Hashable, Any] = {DUMMY: self._device.buffer(64, "device")}
@@ -89,10 +89,10 @@ class VulkanBackend(Backend):
         self._allocate([root for root in program.persistent() if root not in self._places])
         launches = [step.op.launch(step, self.traits) for step in program.steps]
         placement = place(program, launches)
-        self._plans[program] = (launches, placement)
         grown = {key for key, size in placement.sizes.items() if size > self._words(("temp", *key))}
         if grown:
             self._grow({("temp", *key): placement.sizes[key] for key in grown})
+        self._plans[program] = (launches, placement)
 
     def _words(self, key: Hashable) -> int:
         return self._buffers[key].words if key in self._buffers else 0
@@ -199,7 +199,8 @@ class VulkanBackend(Backend):
             else:
                 self._new([root])
         for together in shared.values():
-            self._new(together)
+            for start in range(0, len(together), LIMIT // SMALL):
+                self._new(together[start : start + LIMIT // SMALL])
 
     def _new(self, roots: list[Tensor]) -> None:
         key, at = next(self._numbers), 0
