@@ -83,7 +83,8 @@ class ResourceAwareHRM:
             self.backend, self.device = device, device.description
         else:
             choice = devices.choose(device)
-            self.backend, self.device = open_backend(choice), str(choice)
+            self.backend = open_backend(choice)
+            self.device = str(choice) if choice.kind == "vulkan" else f"{choice}; {self.backend.description}"
         self._training: _Training | None = None
         self._evaluations: dict[tuple[int, int], _EvaluationProgram] = {}
         self._decoders: dict[int, Decoder] = {}
