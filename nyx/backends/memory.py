@@ -20,6 +20,11 @@ ALIGN = 64  # elements: 256 bytes, the largest minStorageBufferOffsetAlignment t
 LIMIT = 2**25  # elements of one buffer: maxStorageBufferRange is at least 2**27 bytes
 
 
+def padded(elements: int) -> int:
+    """What a tensor takes up in a buffer, so that the next one starts at a multiple of ALIGN."""
+    return -(-elements // ALIGN) * ALIGN
+
+
 @dataclass(frozen=True)
 class Place:
     """A lane's buffer (lane, number in it) and the first element."""
@@ -71,7 +76,7 @@ class _Lanes:
         self.buffers: dict[tuple[int, int], _Buffer] = {}
 
     def take(self, lane: int, elements: int, what: str) -> Place:
-        n = -(-max(1, elements) // ALIGN) * ALIGN
+        n = padded(max(1, elements))
         if n > self.limit:
             raise DeviceMemoryError(
                 f"{what} needs {elements * 4} bytes and one buffer holds {self.limit * 4}: "

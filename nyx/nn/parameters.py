@@ -14,13 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from nyx.backends.base import Backend
+from nyx.backends.memory import LIMIT, padded
 from nyx.errors import CheckpointError, DeviceMemoryError
 from nyx.tensor import Role, Tensor
-
-ALIGN = 64  # elements; the start of every parameter, so that vector loads stay aligned
-LIMIT = (
-    2**25
-)  # elements of one flat buffer: maxStorageBufferRange is at least 2**27 bytes (Vulkan 1.0, required limits)
 
 Initializer = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
@@ -84,7 +80,7 @@ class Parameters:
     def freeze(self) -> None:
         """Places every parameter in a flat buffer, matrices that decay first, so that updates merge into few Steps."""
         for name, tensor, start, decay in sorted(self._waiting, key=lambda item: not item[3]):
-            used = -(-tensor.size // ALIGN) * ALIGN
+            used = padded(tensor.size)
             if not self.sizes or self.sizes[-1] + used > LIMIT:
                 self.sizes.append(0)
             index, offset = len(self.sizes) - 1, self.sizes[-1]

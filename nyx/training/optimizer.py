@@ -11,7 +11,8 @@ import numpy as np
 
 from nyx import ops
 from nyx.backends.base import Backend
-from nyx.nn.parameters import ALIGN, Parameter, Parameters
+from nyx.backends.memory import padded
+from nyx.nn.parameters import Parameter, Parameters
 from nyx.program import Program
 from nyx.tensor import Tensor
 
@@ -28,7 +29,7 @@ class Group:
     def span(self) -> tuple[int, int, int]:
         """Flat buffer, first element, one past the last."""
         first, last = self.members[0], self.members[-1]
-        return first.index, first.offset, last.offset + -(-last.tensor.size // ALIGN) * ALIGN
+        return first.index, first.offset, last.offset + padded(last.tensor.size)
 
 
 class AdamW:
@@ -51,9 +52,8 @@ class AdamW:
         """reached: for every kind of training Program (keyed by its bp_steps) the parameters that it reaches.
         updates: how many each has had so far, by name."""
         self.parameters, self.betas, self.eps, self.weight_decay = parameters, betas, eps, weight_decay
-        reach = {
-            p.name: frozenset(key for key, tensors in _sets(reached).items() if p.tensor in tensors) for p in parameters
-        }
+        sets = {key: set(tensors) for key, tensors in reached.items()}
+        reach = {p.name: frozenset(key for key in sets if p.tensor in sets[key]) for p in parameters}
         self.groups = _groups(list(parameters), reach, updates)
         self.hyper = Tensor("hyper", (len(self.groups) + 1, 4), role="input")
         self.control = Tensor("control", (4,), role="state")
@@ -107,10 +107,6 @@ class AdamW:
     def updates(self) -> dict[str, int]:
         """How many updates each parameter has had."""
         return {p.name: group.updates for group in self.groups for p in group.members}
-
-
-def _sets(reached: dict[int | None, Iterable[Tensor]]) -> dict[int | None, set[Tensor]]:
-    return {key: set(tensors) for key, tensors in reached.items()}
 
 
 def _groups(

@@ -11,7 +11,7 @@ import numpy as np
 
 from nyx import ops
 from nyx.backends.base import Backend, MemoryUse
-from nyx.backends.memory import LIMIT, Placement, place
+from nyx.backends.memory import LIMIT, Placement, padded, place
 from nyx.backends.vulkan import check
 from nyx.backends.vulkan.pipelines import Kernels, access
 from nyx.backends.vulkan.recorder import Dispatch, barriers, dispatches
@@ -206,7 +206,7 @@ class VulkanBackend(Backend):
         key, at = next(self._numbers), 0
         for root in roots:
             self._places[root] = (key, at)
-            at += -(-root.size // 64) * 64
+            at += padded(root.size)
         host = roots[0].role == "input"
         self._buffers[key] = self._device.buffer(at, "host" if host else "device")
         if host:
