@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Annotated, Any, Literal, Self
@@ -9,7 +10,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-TRAINING_ONLY = frozenset({"model.dropout", "model.bp_min_steps", "model.bp_max_steps", "model.bp_warmup_ratio"})
+TRAINING_ONLY = frozenset(
+    {"model.dropout", "model.bp_min_steps", "model.bp_max_steps", "model.bp_warmup_ratio"}
+    | {"model.halt_exploration_prob", "model.halt_accuracy"}
+)
 """Keys of the section `model` that say how it is trained, not what it is."""
 
 Conflict = tuple[tuple[str, ...], str]  # the keys that do not go together, and why
@@ -71,9 +75,12 @@ class _Model(Section):
 
 
 class HrmConfig(_Model):
-    """The Hierarchical Reasoning Model for text."""
+    """The Hierarchical Reasoning Model."""
 
     kind: Literal["hrm"] = "hrm"
+    variant: Literal["text", "act"] = "text"
+    """text: HRM-Text (2026), pre-norm and one pass. act: the original HRM (2025), post-norm, a carry that is kept over
+    segments, and a head that learns when to halt."""
     H_cycles: Depth = 2
     """Calls of the slow stack H."""
     L_cycles: Depth = 2
@@ -93,6 +100,12 @@ class HrmConfig(_Model):
     bp_max_steps: Annotated[int, Field(ge=2, le=1 << 20)] = 5
     """The same after the first bp_warmup_ratio of training."""
     bp_warmup_ratio: Annotated[float, Field(ge=0, le=1)] = 0.2
+    halt_max_steps: Annotated[int, Field(ge=1, le=64)] = 4
+    """Segments at most (act): each is one call of the whole model, with a loss and an update of its own."""
+    halt_exploration_prob: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """How often a row must go on for a drawn number of segments before it may halt (act)."""
+    halt_accuracy: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """The share of right characters from which on a row counts as solved (act): what the halting head learns."""
 
     def conflicts(self) -> Iterator[Conflict]:
         yield from super().conflicts()
@@ -142,11 +155,57 @@ class DataConfig(Section):
     path: Names = ("data/hlx.txt",)
     """Text files, folders or patterns; the default corpus is made when it is missing."""
     val_fraction: Share = 0.1
-    """The last part of the text, kept for validation; 0: none."""
-    split_by: Literal["position"] = "position"
-    """How the text is cut into training and validation part."""
+    """The share kept for validation; 0: none."""
+    split_by: Literal["position", "example"] = "position"
+    """position: the last part of the text is for validation. example: examples drawn by the seed, and those that say
+    the same stay on one side."""
     normalization: Literal["nfc", "nfd", "nfkc", "nfkd", "none"] = "nfc"
     """The Unicode form the text is brought to."""
+    cut: Literal["stream", "line", "block", "notation"] = "stream"
+    """stream: windows over the whole text. line, block: an example is a line, or lines up to an empty one. notation:
+    an example is a record of labelled lines (English:, HLXL:, LC-R:, LC-T:, LC-B:)."""
+    pack: bool = False
+    """Several examples in one row where they fit; otherwise one a row, padded."""
+    fields: Names | None = None
+    """Labels that are trained on (cut: notation); by default all."""
+    arrange: Literal["record", "line", "pair"] = "record"
+    """What an example is made of (cut: notation): its labelled lines as they stand, each alone, or two at a time,
+    one the translation of the other."""
+    match: Name | None = None
+    """A regular expression that a kept example has somewhere."""
+    min_chars: Count = 0
+    """Examples with fewer characters are left out."""
+    max_chars: Positive | None = None
+    """Examples with more characters are left out."""
+    max_characters: Positive | None = None
+    """Distinct characters at most: the most frequent ones; by default all."""
+    unknown: Literal["error", "skip", "bytes"] = "error"
+    """What becomes of characters that the vocabulary has not: an error, left out, or their UTF-8 bytes as symbols."""
+    check: Literal["warn", "stop", "off"] = "warn"
+    """What a training does about what `nyx corpus check` would find."""
+    cache: bool = True
+    """Keep large texts as numbers in the user's cache folder, read from there by every later training."""
+    stdin_bytes: Positive = 1 << 26
+    """The most that is read from standard input (the path `-`)."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        if self.cut == "stream":
+            keys = {"pack": self.pack, "fields": self.fields, "match": self.match, "min_chars": self.min_chars}
+            keys |= {"max_chars": self.max_chars, "split_by": self.split_by == "example"}
+            for key in (key for key, value in keys.items() if value):
+                yield (key, "cut"), "a stream has no examples; set cut to line, block or notation"
+        elif self.cut != "notation" and (self.fields or self.arrange != "record"):
+            yield (
+                ("fields" if self.fields else "arrange", "cut"),
+                f"labelled lines are read with cut notation, not {self.cut}",
+            )
+        if self.max_chars is not None and self.min_chars > self.max_chars:
+            yield ("min_chars", "max_chars"), f"min_chars {self.min_chars} is more than max_chars {self.max_chars}"
+        if self.match is not None:
+            try:
+                re.compile(self.match)
+            except re.error as error:
+                yield ("match",), f"no regular expression: {error}"
 
 
 class TrainConfig(Section):
@@ -166,11 +225,27 @@ class TrainConfig(Section):
     """The highest learning rate."""
     min_lr: Annotated[float, Field(ge=0, le=10)] | None = None
     """The learning rate at the end of the schedule; by default a tenth of lr."""
-    schedule: Literal["constant", "linear", "cosine"] = "cosine"
-    """How the rate falls after the warm-up."""
+    schedule: Literal["constant", "linear", "cosine", "wsd", "cosine_restarts"] = "cosine"
+    """How the rate falls after the warm-up. wsd stays, then falls linearly; cosine_restarts begins again and again."""
     warmup_steps: Count = 0
     """Steps in which the rate rises to lr."""
+    decay_fraction: Annotated[float, Field(gt=0, le=1)] = 0.2
+    """The last share of the steps, in which wsd falls."""
+    restart_steps: Positive = 1000
+    """Steps up to the first restart (PyTorch's T_0)."""
+    restart_mult: Annotated[int, Field(ge=1, le=64)] = 1
+    """How many times longer each period is than the one before (PyTorch's T_mult)."""
+    optimizer: Literal["adamw", "adam_atan2"] = "adamw"
+    ema_decay: Share = 0.0
+    """Keep an average of the weights, new = decay * old + (1 - decay) * weights, and evaluate, sample and choose the
+    best by it; 0: no average."""
+    loss: Literal["softmax", "stablemax"] = "softmax"
+    """How logits become probabilities in the cross-entropy."""
     weight_decay: Annotated[float, Field(ge=0, le=100)] = 0.1
+    decay: Literal["matrices", "all"] = "matrices"
+    """Which parameters decay: those of two dimensions, or all."""
+    no_decay: Names | None = None
+    """Patterns of the names of parameters that do not, such as embedding.*."""
     betas: tuple[Share, Share] = Field(default=(0.9, 0.95), strict=False)
     """Adam's decay rates of the first and second moment."""
     eps: Annotated[float, Field(ge=1e-20, le=0.1)] = 1e-8
@@ -198,6 +273,8 @@ class TrainConfig(Section):
     def conflicts(self) -> Iterator[Conflict]:
         if self.final_lr > self.lr:
             yield ("min_lr", "lr"), f"min_lr {self.min_lr} is more than lr {self.lr}"
+        if self.loss == "stablemax" and self.label_smoothing:
+            yield ("label_smoothing", "loss"), "label smoothing goes with the softmax loss alone"
         if self.max_steps is not None and self.warmup_steps > self.max_steps:
             why = f"warmup_steps {self.warmup_steps} is more than max_steps {self.max_steps}"
             yield ("warmup_steps", "max_steps"), why
@@ -235,6 +312,51 @@ class SampleConfig(Section):
     """Choose among the likeliest that together have this probability."""
 
 
+class _Length(Section):
+    """How long a stage or phase is, and what it changes of the section train."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64)] = "stage"
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """The share of the windows or examples, from the front of one shuffle: a larger one contains a smaller one."""
+    max_sequences: Positive | None = None
+    """At most so many windows or examples."""
+    seq_len: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
+    """Characters in a window; by default train.seq_len."""
+    epochs: Positive | None = None
+    """Times that every character of it is a target; 1 when no max_steps is given."""
+    max_steps: Positive | None = None
+    """Steps of it alone; with epochs too, whichever ends first."""
+    lr: Annotated[float, Field(gt=0, le=10)] | None = None
+    """The highest learning rate; by default train.lr."""
+    patience: Count | None = None
+    """Move on after so many evaluations without a better loss; 0: never; by default train.early_stop_patience."""
+
+
+class StageConfig(_Length):
+    """A stage of a curriculum. The optimizer goes on from the stage before; the schedule begins again."""
+
+
+class PhaseConfig(_Length):
+    """A training in a row of several: it starts with the weights of the one before and a fresh optimizer."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64)] = "phase"
+    fields: Names | None = None
+    """These five are as in the section data, for this phase alone."""
+    arrange: Literal["record", "line", "pair"] | None = None
+    match: Name | None = None
+    min_chars: Count | None = None
+    max_chars: Positive | None = None
+    stages: tuple[StageConfig, ...] = Field(default=(), strict=False)
+    """A curriculum of its own."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        if self.stages and (self.epochs or self.max_steps or self.patience is not None):
+            yield (
+                ("stages",),
+                "a phase with stages ends with the last of them; give epochs, max_steps and patience there",
+            )
+
+
 class Config(Section):
     """A whole training. Relative paths are relative to the working directory."""
 
@@ -248,18 +370,40 @@ class Config(Section):
     precision: Literal["fp32"] = "fp32"
     run_dir: Name = "runs"
     """The folder in which every run makes its own."""
+    memory_budget: (
+        Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)? ?([KMGT]i?B|B)$", title="a size such as 8GB")] | None
+    ) = None
+    """The most memory that a training may take; by default what the device has free."""
+    execution: Literal["auto", "device", "hybrid"] = "auto"
+    """hybrid: the optimizer's state stays on the host. auto: where the device has no room for it."""
     model: Annotated[ModelConfig, Field(discriminator="kind")] = HrmConfig()
     data: DataConfig = DataConfig()
     train: TrainConfig = TrainConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     sample: SampleConfig = SampleConfig()
+    curriculum: tuple[StageConfig, ...] = Field(default=(), strict=False)
+    """Stages, one after the other."""
+    phases: tuple[PhaseConfig, ...] = Field(default=(), strict=False)
+    """Trainings in a row, each starting from the last."""
 
     def conflicts(self) -> Iterator[Conflict]:
         train, positions = self.train, self.model.block_size
+        parts = (*self.curriculum, *self.phases, *(stage for phase in self.phases for stage in phase.stages))
+        if self.curriculum and self.phases:
+            yield ("curriculum", "phases"), "give one of them; a phase can have stages of its own"
+        for part in parts:
+            if part.seq_len is not None and part.seq_len > positions:
+                why = f"{part.name}: seq_len {part.seq_len} is more than model.block_size {positions}"
+                yield ("phases" if self.phases else "curriculum",), why
+        if self.data.cut != "notation" and any(p.fields or p.arrange for p in self.phases):
+            yield ("phases", "data.cut"), "phases choose among labelled lines; set data.cut to notation"
+        if parts and (train.max_steps is not None or train.epochs is not None):
+            key = "train.epochs" if train.max_steps is None else "train.max_steps"
+            yield (key,), "the stages or phases say how long each is; leave it out"
         if train.seq_len > positions:
             why = f"train.seq_len {train.seq_len} is more than model.block_size {positions}"
             yield ("train.seq_len", "model.block_size"), why
-        if train.max_steps is None and train.epochs is None:
+        if train.max_steps is None and train.epochs is None and not parts:
             yield (
                 ("train.max_steps", "train.epochs"),
                 "no end of training is set; give either of them",
