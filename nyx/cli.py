@@ -13,7 +13,10 @@ import click
 from nyx import __version__
 from nyx.errors import NyxError, UsageError
 
-CONFIG = click.option("--config", "-c", metavar="FILE", help="A YAML file, or the name of a packaged configuration.")
+CONFIG = click.option(
+    "--config", "-c", "configs", multiple=True, metavar="FILE",
+    help="A YAML file, or the name of a packaged configuration; given again, the later one stands above.",
+)  # fmt: skip
 SET = click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change one key, such as train.lr=3e-4.")
 DEVICE = click.option("--device", metavar="D", help="auto, cpu, vulkan, vulkan:N, or a part of a device's name.")
 EXISTING = click.Path(path_type=Path)
@@ -33,12 +36,12 @@ def cli() -> None:
 @click.option("--out", metavar="CKPT", help="Where the newest state is kept (checkpoint.path).")
 @click.option("--run-dir", type=EXISTING, metavar="DIR", help="The run's own directory; by default a new one in runs/.")
 @click.option("--init-from", type=EXISTING, metavar="CKPT", help="Start with the weights of this checkpoint.")
-def train(text: tuple[str, ...], config: str | None, sets: tuple[str, ...], device: str | None, out: str | None,
+def train(text: tuple[str, ...], configs: tuple[str, ...], sets: tuple[str, ...], device: str | None, out: str | None,
           run_dir: Path | None, init_from: Path | None) -> None:  # fmt: skip
     """Train a model, on the files TEXT or on what the configuration names."""
     from nyx.training import session
 
-    loaded = _load(config, sets, device=device, text=text, out=out)
+    loaded = _load(configs, sets, device=device, text=text, out=out)
     session.train(loaded, run_path=run_dir, init_from=init_from)
 
 
@@ -150,22 +153,22 @@ def doctor() -> None:
 @SET
 @click.option("--steps/--no-steps", default=True, show_default=True, help="Print every Step.")
 @click.option("--vocab", type=click.IntRange(1, 10000), default=96, show_default=True, help="Symbols of the corpus.")
-def plan(config: str | None, sets: tuple[str, ...], steps: bool, vocab: int) -> None:
+def plan(configs: tuple[str, ...], sets: tuple[str, ...], steps: bool, vocab: int) -> None:
     """Print the Programs of a training and the memory they need, without running anything."""
     from nyx.planning import describe
 
-    click.echo(describe(_load(config, sets).config, vocab, steps=steps))
+    click.echo(describe(_load(configs, sets).config, vocab, steps=steps))
 
 
 @cli.command()
 @CONFIG
 @SET
 @click.option("--steps", type=click.IntRange(1), default=10, show_default=True, help="Training steps to time.")
-def bench(config: str | None, sets: tuple[str, ...], steps: int) -> None:
+def bench(configs: tuple[str, ...], sets: tuple[str, ...], steps: int) -> None:
     """Time training steps of a configuration on every device here, side by side: JSON on stdout."""
     from nyx.planning import measure
 
-    _print_json(measure(_load(config, sets).config, steps, _say))
+    _print_json(measure(_load(configs, sets).config, steps, _say))
 
 
 @cli.group()
@@ -193,13 +196,13 @@ def config_group() -> None:
 
 
 @config_group.command("show")
-@click.argument("name", required=False)
+@click.argument("names", nargs=-1)
 @SET
-def config_show(name: str | None, sets: tuple[str, ...]) -> None:
+def config_show(names: tuple[str, ...], sets: tuple[str, ...]) -> None:
     """Print a configuration with every key and where its value comes from."""
     from nyx.configload import dump_yaml
 
-    loaded = _load(name, sets)
+    loaded = _load(names, sets)
     click.echo(dump_yaml(loaded.config, loaded.origins), nl=False)
 
 
@@ -211,7 +214,7 @@ def config_schema() -> None:
     _print_json(schema())
 
 
-def _load(name: str | None, sets: tuple[str, ...], *, device: str | None = None, text: tuple[str, ...] = (),
+def _load(names: tuple[str, ...], sets: tuple[str, ...], *, device: str | None = None, text: tuple[str, ...] = (),
           out: str | None = None) -> Any:  # fmt: skip
     from nyx.configload import load
 
@@ -222,7 +225,7 @@ def _load(name: str | None, sets: tuple[str, ...], *, device: str | None = None,
         overrides["data.path"] = list(text)
     if out is not None:
         overrides["checkpoint.path"] = out
-    return load(name, sets, overrides=overrides)
+    return load(names, sets, overrides=overrides)
 
 
 def _print_json(value: Any) -> None:

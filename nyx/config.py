@@ -322,6 +322,8 @@ class _Length(Section):
     """At most so many windows or examples."""
     seq_len: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
     """Characters in a window; by default train.seq_len."""
+    context: Annotated[float, Field(gt=0, le=1)] | None = None
+    """The same as a share of train.seq_len."""
     epochs: Positive | None = None
     """Times that every character of it is a target; 1 when no max_steps is given."""
     max_steps: Positive | None = None
@@ -330,6 +332,11 @@ class _Length(Section):
     """The highest learning rate; by default train.lr."""
     patience: Count | None = None
     """Move on after so many evaluations without a better loss; 0: never; by default train.early_stop_patience."""
+
+
+    def conflicts(self) -> Iterator[Conflict]:
+        if self.seq_len is not None and self.context is not None:
+            yield ("seq_len", "context"), "seq_len and context say the same; give one of them"
 
 
 class StageConfig(_Length):
@@ -350,6 +357,7 @@ class PhaseConfig(_Length):
     """A curriculum of its own."""
 
     def conflicts(self) -> Iterator[Conflict]:
+        yield from super().conflicts()
         if self.stages and (self.epochs or self.max_steps or self.patience is not None):
             yield (
                 ("stages",),
@@ -405,8 +413,8 @@ class Config(Section):
             yield ("train.seq_len", "model.block_size"), why
         if train.max_steps is None and train.epochs is None and not parts:
             yield (
-                ("train.max_steps", "train.epochs"),
-                "no end of training is set; give either of them",
+                ("train.max_steps", "train.epochs", "curriculum", "phases"),
+                "no end of training is set; give train.max_steps or train.epochs",
             )
         if train.early_stop_patience and not self.data.val_fraction:
             yield ("train.early_stop_patience", "data.val_fraction"), "early stopping needs data.val_fraction above 0"

@@ -58,7 +58,7 @@ def validated(model: type[Model], schema: Schema, parsed: Parsed, source: str) -
             if not faults:
                 return config
             break
-        faults += [fault for fault in found if not any(_under(path, gone) for path in fault.paths)]
+        faults += [fault for fault in found if not any(_touches(path, gone) for path in fault.paths)]
         gone = [path for fault in found for path in fault.paths] + gone
         if not any(_holder(parsed.tree, path) for path in gone):
             break
@@ -81,8 +81,9 @@ def _written(path: KeyPath, origins: Mapping[KeyPath, object]) -> KeyPath:
     return next((path[:n] for n in range(len(path), 0, -1) if path[:n] in origins), ())
 
 
-def _under(path: KeyPath, paths: list[KeyPath]) -> bool:
-    return any(path[: len(above)] == above for above in paths)
+def _touches(path: KeyPath, paths: list[KeyPath]) -> bool:
+    """Whether one of the paths is the path itself, a section around it or a part of it."""
+    return any(path[: len(other)] == other[: len(path)] for other in paths)
 
 
 def _holder(tree: dict[str, Any], path: KeyPath) -> tuple[dict[Any, Any], Any] | None:
@@ -140,27 +141,44 @@ class _Words:
         return f"{origins.get(_written(path, origins), self.source)}: {dotted(path)}: {text}"
 
     def _schema_at(self, path: KeyPath) -> Schema | None:
-        node = self.keys.get(".".join(str(part) for part in path if isinstance(part, str)))
+        nodes: list[Schema] = [self.schema]
         for part in path:
-            if isinstance(part, int) and node is not None:
-                lists = [one for one in alternatives(node) if one.get("type") == "array"]
-                node = lists[0].get("prefixItems", [lists[0].get("items")] * (part + 1))[part] if lists else None
-        return node
+            nodes = [inner for node in nodes for one in self._resolved(node) for inner in _inside(one, part)]
+        return nodes[0] if nodes else None
+
+    def _resolved(self, node: Schema) -> list[Schema]:
+        """What a node stands for: itself, what it refers to, or each of its alternatives."""
+        if "discriminator" in node:
+            mapping = node["discriminator"]["mapping"]
+            refs = [mapping[self.kind]] if self.kind in mapping else mapping.values()
+            return [one for ref in refs for one in self._resolved({"$ref": ref})]
+        if "$ref" in node:
+            return self._resolved(self.schema["$defs"][node["$ref"].rpartition("/")[2]])
+        return [one for inner in node["anyOf"] for one in self._resolved(inner)] if "anyOf" in node else [node]
 
     def _unknown(self, path: KeyPath) -> str:
-        name, section = str(path[-1]), ".".join(map(str, path[:-1]))
+        name = str(path[-1])
         if ".".join(map(str, path)) in known_keys(self.schema):
             return f"a model of kind {self.kind} has no such key"
-        prefix = f"{section}." if section else ""
-        here = sorted({key[len(prefix) :].partition(".")[0] for key in self.keys if key.startswith(prefix)})
+        above = self._schema_at(path[:-1]) if len(path) > 1 else self.schema
+        here = sorted({key for one in self._resolved(above or {}) for key in one.get("properties", {})})
         elsewhere = {key.rpartition(".")[2]: key for key in self.keys}
+        close = suggest(name, here)
         if name in elsewhere:
             return f"unknown key; did you mean {elsewhere[name]}?"
-        close = suggest(name, here)
         if not close:
             found = difflib.get_close_matches(name[:64], elsewhere, n=1, cutoff=0.75)
             close = f"; did you mean {elsewhere[found[0]]}?" if found else ""
         return "unknown key" + (close or f"; keys here are {', '.join(here)}")
+
+
+def _inside(node: Schema, part: str | int) -> list[Schema]:
+    """The schema of a key in a section, or of a place in a list."""
+    if isinstance(part, str):
+        return [node["properties"][part]] if part in node.get("properties", {}) else []
+    if part < len(node.get("prefixItems", [])):
+        return [node["prefixItems"][part]]
+    return [node["items"]] if isinstance(node.get("items"), Mapping) else []
 
 
 def _shown(value: object) -> str:

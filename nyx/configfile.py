@@ -255,6 +255,8 @@ def _lines(tree: Mapping[str, Any], indent: str, comments: Mapping[str, str], pr
     for key, value in tree.items():
         if isinstance(value, Mapping) and value:
             lines += [f"{indent}{_text(key)}:\n", *_lines(value, indent + "  ", comments, f"{prefix}{key}.")]
+        elif isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
+            lines += [f"{indent}{_text(key)}:\n", *(f"{indent}  - {_flow(item)}\n" for item in value)]
         else:
             comment = comments.get(prefix + key)
             lines.append(f"{indent}{_text(key)}: {_flow(value)}{f'  # {printable(comment, 200)}' if comment else ''}\n")
@@ -267,7 +269,7 @@ def _flow(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_flow, value))}]"
     if isinstance(value, Mapping):
-        return "{}"
+        return "{" + ", ".join(f"{_text(key)}: {_flow(inner)}" for key, inner in value.items()) + "}"
     return "null" if value is None else repr(value).lower() if isinstance(value, bool) else repr(value)
 
 

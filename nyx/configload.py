@@ -32,20 +32,24 @@ class Loaded:
 
 
 def load(
-    name_or_path: str | None = None,
+    names: str | Sequence[str] | None = None,
     sets: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
     overrides: Mapping[str, Any] | None = None,
 ) -> Loaded:
-    """A configuration file, or a packaged one (None: the packaged `default`), and what stands above it.
+    """A configuration file or a packaged one, or several, each above the one before (None: the packaged `default`), and
+    what stands above them.
 
     sets: "section.key=value" each, as after --set. env: os.environ if None. overrides: values by dotted key that come
     from other options. Raises ConfigError with a line for every fault, MissingInputError when there is no such file,
     UsageError for a --set without "=".
     """
-    path = configfile.PACKAGED / f"{DEFAULT}.yaml" if name_or_path is None else configfile.locate(name_or_path)
-    source = configfile.label(path)
-    return _layered(configfile.parse(configfile.read(path), source), source, sets, env, overrides)
+    paths = [configfile.locate(name) for name in ([names] if isinstance(names, str) else names or [])]
+    parsed, source = Parsed(), ""
+    for path in paths or [configfile.PACKAGED / f"{DEFAULT}.yaml"]:
+        source = configfile.label(path)
+        _lay_over(parsed, configfile.parse(configfile.read(path), source))
+    return _layered(parsed, source, sets, env, overrides)
 
 
 def amend(
@@ -69,6 +73,18 @@ def amend(
 def dump_yaml(config: Config, origins: Mapping[str, str] | None = None) -> str:
     """The YAML of a configuration, which `load` reads back as an equal one; with where each value comes from."""
     return configfile.dump(config.to_dict(), origins)
+
+
+def _lay_over(below: Parsed, above: Parsed) -> None:
+    """Puts the keys of one file over those of another; sections are merged, all else is replaced."""
+    for key, value in above.tree.items():
+        if isinstance(value, dict) and isinstance(below.tree.get(key), dict):
+            below.tree[key] |= value
+        else:
+            below.tree[key] = value
+            below.origins = {path: origin for path, origin in below.origins.items() if path[:1] != (key,)}
+    below.origins |= above.origins
+    below.faults += above.faults
 
 
 def _layered(

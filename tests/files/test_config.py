@@ -104,6 +104,18 @@ def test_derived_values_follow_what_they_derive_from():
     assert load("gpt-mini", ["model.n_embd=64"], env={}).config.model.ff_width == 256  # type: ignore[union-attr]
 
 
+def test_several_files_stand_above_each_other(tmp_path):
+    above = tmp_path / "above.yaml"
+    above.write_text("name: above\ntrain: {epochs: null}\ncurriculum:\n  - {share: 0.5}\n  - {name: all}\n")
+    loaded = load(["hlxl-brain", str(above)], env={})
+    assert loaded.config.model == load("hlxl-brain", env={}).config.model and loaded.config.name == "above"
+    assert [stage.name for stage in loaded.config.curriculum] == ["stage", "all"] and loaded.config.train.epochs is None
+    assert loaded.origins["train.lr"].startswith("hlxl-brain") and loaded.origins["curriculum"].endswith(":3")
+    copy = tmp_path / "copy.yaml"
+    copy.write_text(dump_yaml(loaded.config, loaded.origins))
+    assert load(str(copy), env={}).config == loaded.config
+
+
 # What is refused
 
 
@@ -121,7 +133,7 @@ train:
   max_steps: 10
   max_steps: 20
   seq_len: 4.0
-data: {split_by: example}
+data: {split_by: value}
 precision: fp16
 """
     assert faults(text, tmp_path, env={"NYX_SED": "1"}, sets=["data.pth=1", "train.eps=[1"]) == [
@@ -134,7 +146,7 @@ precision: fp16
         "FILE:9: train.betas[1]: 2 is not a number at least 0 and below 1",
         "FILE:11: train.max_steps: written twice, first at FILE:10; keep one",
         "FILE:12: train.seq_len: 4.0 is not a whole number at least 0 and at most 1048576",
-        "FILE:13: data.split_by: 'example' is not position",
+        "FILE:13: data.split_by: 'value' is not one of position, example",
         "FILE:14: precision: 'fp16' is not fp32",
         "--set: data.pth: unknown key; did you mean path?",
         "--set: train.eps: not YAML: expected ',' or ']', but got '<stream end>'",
@@ -154,7 +166,22 @@ precision: fp16
         ("train: {warmup_steps: 2, max_steps: 1}", "train.warmup_steps: warmup_steps 2 is more than max_steps 1"),
         ("train: {early_stop_patience: 1, eval_every: 0, max_steps: 1}", "early stopping needs evaluations"),
         ("data: {val_fraction: 0}\ntrain: {early_stop_patience: 1, epochs: 1}", "needs data.val_fraction above 0"),
-        ("seed: 1", "FILE: train.max_steps: no end of training is set; give either of them"),
+        ("seed: 1", "FILE: train.max_steps: no end of training is set; give train.max_steps or train.epochs"),
+        ("curriculum: [{shar: 1}]", "FILE:1: curriculum[0].shar: unknown key; did you mean share?"),
+        ("curriculum: [{share: 1.5}]", "curriculum[0].share: 1.5 is not a number above 0 and at most 1"),
+        ("curriculum: 3", "FILE:1: curriculum: 3 is not a list of one or more, each a section of keys"),
+        ("curriculum: [{seq_len: 65}]", "curriculum: stage: seq_len 65 is more than model.block_size 64"),
+        ("curriculum: [{}]\ntrain: {epochs: 2}", "FILE:2: train.epochs: the stages or phases say how long each is"),
+        ("curriculum: [{}]\nphases: [{}]", "FILE:1: curriculum: give one of them; a phase can have stages of its own"),
+        ("phases: [{stages: [{epochs: 0}]}]", "phases[0].stages[0].epochs: 0 is not a whole number at least 1"),
+        ("phases: [{stages: [{}], epochs: 1}]", "phases[0].stages: a phase with stages ends with the last of them"),
+        ("phases: [{fields: English}]", "FILE:1: phases: phases choose among labelled lines; set data.cut to notation"),
+        ("data: {cut: line, arrange: pair}", "data.arrange: labelled lines are read with cut notation, not line"),
+        ("data: {split_by: example}", "data.split_by: a stream has no examples; set cut to line, block or notation"),
+        ("data: {cut: line, match: '('}", "FILE:1: data.match: no regular expression"),
+        ("data: {cut: line, min_chars: 3, max_chars: 2}", "data.min_chars: min_chars 3 is more than max_chars 2"),
+        ("train: {loss: stablemax, label_smoothing: 0.1, max_steps: 1}", "smoothing goes with the softmax loss alone"),
+        ("memory_budget: much", "FILE:1: memory_budget: 'much' is not Unicode text of a size such as 8GB"),
         ("model: {kind: mlp}", "FILE:1: model.kind: 'mlp' is not one of hrm, transformer"),
         ("model: {kind: [hrm]}", "FILE:1: model.kind: ['hrm'] is not one of hrm, transformer"),
         ("model: {bias: true}", "FILE:1: model.bias: a model of kind hrm has no such key"),
@@ -383,9 +410,7 @@ def test_differences_span_the_kinds_of_model():
 def test_what_a_resume_may_change():
     keys = cfg.flat(load("default", env={}).config) | cfg.flat(load("gpt-mini", env={}).config)
     assert {key for key in keys if key.startswith("model.") and not cfg.is_architecture(key)} == cfg.TRAINING_ONLY
-    assert {key for key in keys if cfg.is_corpus(key)} == {
-        "data.path", "data.val_fraction", "data.split_by", "data.normalization"
-    }  # fmt: skip
+    assert {key for key in keys if cfg.is_corpus(key)} == {f"data.{key}" for key in cfg.DataConfig.model_fields}
     assert not any(cfg.is_architecture(key) for key in ("train.lr", "device", "seed", "checkpoint.path"))
 
 
