@@ -48,14 +48,17 @@ class Checkpoint:
 class TrainingState:
     """Where a training is. Counts are totals since step 0, over all resumes.
 
-    `stage` counts stages of a curriculum or phases of a plan; `micro_batch` is the one in use (windows in one go);
-    `counters` is for whatever else the trainer counts. The last four say which run this is, and `attempt` how often it
-    was resumed before; RunDirectory.save fills them in.
+    `stage` is the part of the plan it is in (nyx/training/plan.py), `phase` that part's phase; `epoch` counts whole
+    epochs (since the phase began, where there are phases) and `epoch_steps` the steps since the last of them;
+    `micro_batch` is the one in use (windows in one go); `counters` is for whatever else the trainer counts. The last
+    four say which run this is, and `attempt` how often it was resumed before; RunDirectory.save fills them in.
     """
 
     step: int = 0
     epoch: int = 0
+    epoch_steps: int = 0
     stage: int = 0
+    phase: int = 0
     micro_batch: int | None = None
     chars_seen: int = 0
     elapsed_seconds: float = 0.0

@@ -21,6 +21,7 @@ from nyx.training.checkpoint import Checkpoint, CheckpointInfo, load, save
 
 TEMPLATE = "step-{step:08d}.ckpt"
 BEST, LATEST, SUPERSEDED = "best", "latest", "superseded"
+BETWEEN = "_step-"
 _FIELD = re.compile(r"\{(step|epoch|phase)(?::(0?[0-9]{0,2})d?)?\}")
 
 
@@ -48,8 +49,26 @@ def _name(template: str, values: Mapping[str, int]) -> str:
     return name
 
 
-def _values(info: CheckpointInfo) -> dict[str, int]:
-    return {"step": info.training.step, "epoch": info.training.epoch, "phase": info.training.stage}
+def _name_of(template: str, info: CheckpointInfo) -> str:
+    """The name of a state. Between two epochs a template without {step} gets the step too, so that it names one
+    state."""
+    training = info.training
+    if training.epoch_steps and "{step" not in template:
+        stem, dot, suffix = template.rpartition(".")
+        template = f"{stem or suffix}{BETWEEN}{{step:08d}}{dot if stem else ''}{suffix if stem else ''}"
+    return _name(template, {"step": training.step, "epoch": training.epoch, "phase": training.phase})
+
+
+def _pattern(template: str, phase: int | None = None) -> str:
+    """A regular expression of all names that a template makes, of one phase if given."""
+    parts = _FIELD.split(template)
+    text = re.escape(parts[0])
+    for field, form, after in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+        fixed = field == "phase" and phase is not None
+        text += (format(phase, (form or "") + "d") if fixed else "[0-9]+") + re.escape(after)
+    stem, dot, suffix = text.rpartition(r"\.")
+    between = f"({re.escape(BETWEEN)}[0-9]+)?"
+    return f"{stem}{between}{dot}{suffix}" if stem else text + between
 
 
 class CheckpointFolder:
@@ -58,17 +77,22 @@ class CheckpointFolder:
     def __init__(self, path: Path, template: str = TEMPLATE, keep_last: int = 3) -> None:
         _name(template, {"step": 0, "epoch": 0, "phase": 0})
         self.path, self.template, self.keep_last = path, template, keep_last
-        self._ours = re.compile("[0-9]+".join(re.escape(text) for text in _FIELD.split(template)[::3]))
+        self._ours = re.compile(_pattern(template))
 
     def save(
         self, tensors: Mapping[str, np.ndarray], info: CheckpointInfo, *, best: bool, extra_names: Iterable[str] = ()
     ) -> Path:
-        """Write the state durably, then `best` and `latest`; `extra_names` are templates of further names for it."""
-        values = _values(info)
-        path = self.path / _name(self.template, values)
+        """Write the state durably, then `best` and `latest`.
+
+        extra_names: templates of further names for it; each keeps one file a phase, the newest.
+        """
+        path = self.path / _name_of(self.template, info)
         save(path, tensors, info.to_metadata())
         for extra in extra_names:
-            publish(path, self.path / _name(extra, values))
+            name = _name_of(extra, info)
+            publish(path, self.path / name)
+            before = re.compile(_pattern(extra, info.training.phase))
+            self._remove([f for f in self.path.iterdir() if before.fullmatch(f.name) and f.name != name])
         if best:
             write_text(self.path / BEST, path.name + "\n")
         write_text(self.path / LATEST, path.name + "\n")
@@ -129,10 +153,12 @@ class CheckpointFolder:
         pointed = {self.pointer(BEST), self.pointer(LATEST)}
         for folder in (self.path, self.path / SUPERSEDED):
             ours = [entry.path for entry in self.entries(folder)[0] if self._ours.fullmatch(entry.path.name)]
-            for path in ours[self.keep_last :]:
-                if path not in pointed:
-                    with storage_errors("remove", path):
-                        path.unlink(missing_ok=True)
+            self._remove(path for path in ours[self.keep_last :] if path not in pointed)
+
+    def _remove(self, paths: Iterable[Path]) -> None:
+        for path in paths:
+            with storage_errors("remove", path):
+                path.unlink(missing_ok=True)
 
     def rewind(self, checkpoint: Checkpoint) -> Path:
         """Make a wholly loaded state the newest here: write it when it is not here, move later ones to `superseded/`.
@@ -144,7 +170,7 @@ class CheckpointFolder:
         info = checkpoint.info()
         entries, _ = self.entries()
         same = [entry.path for entry in entries if entry.sha256 == checkpoint.sha256 and _verifies(entry.path)]
-        path = same[0] if same else self.path / _name(self.template, _values(info))
+        path = same[0] if same else self.path / _name_of(self.template, info)
         step, sha256 = info.training.step, checkpoint.sha256
         later = [e.path for e in entries if e.step > step or (e.step == step and e.sha256 != sha256)]
         if not same and os.path.lexists(path) and path not in later:

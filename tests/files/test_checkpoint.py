@@ -25,7 +25,9 @@ from nyx.training import checkpoint, container
 from nyx.training.checkpoint import CheckpointInfo, TrainingState
 
 TYPES = ["f8", "i8", "u8", "f4", "i4", "u4", "f2", "i2", "u2", "i1", "u1", "?"]
-STATE = TrainingState(7, 1, 2, 4, 900, 1.5, 0.1 + 0.2, 6, True, {"updates": {"2": 7}}, "id", "runs/a b\udcff", "", 3)
+STATE = TrainingState(
+    7, 1, 3, 2, 1, 4, 900, 1.5, 0.1 + 0.2, 6, True, {"updates": {"2": 7}}, "id", "runs/a b\udcff", "", 3
+)
 INFO = CheckpointInfo({"model": {"kind": "hrm"}, "data": {"path": "my.txt"}}, '["a","\\u00e9"]', STATE, "00ff",
                       {"seed": 1}, "0.1.0", "CPU")  # fmt: skip
 

@@ -187,10 +187,21 @@ def test_templates() -> None:
     with create(template="phase{phase}_epoch{epoch:02}.ckpt", keep_last=1) as run:
         for epoch in (1, 2, 3):
             extra = ["phase{phase}_BEST_.ckpt"] if epoch == 2 else []
-            run.save(tensors(epoch), info(epoch, epoch=epoch, stage=4), extra_names=extra)
+            run.save(tensors(epoch), info(epoch, epoch=epoch, phase=4), extra_names=extra)
     names = sorted(os.listdir(run.path / "checkpoints"))
     assert names == ["latest", "phase4_BEST_.ckpt", "phase4_epoch03.ckpt"]
     assert step_of(run.path / "checkpoints/phase4_BEST_.ckpt") == 2 and latest(run.path) == 3
+
+
+def test_a_further_name_is_kept_once_a_phase_and_a_state_between_epochs_has_its_step() -> None:
+    best = "phase{phase}_BEST_epoch{epoch}.ckpt"
+    with create(template="phase{phase}_epoch{epoch}.ckpt", keep_last=1) as run:
+        for step, phase, epoch, rest in ((1, 1, 1, 0), (2, 1, 1, 1), (3, 1, 2, 0), (4, 2, 1, 0), (5, 2, 1, 2)):
+            run.save(tensors(step), info(step, epoch=epoch, phase=phase, epoch_steps=rest), extra_names=[best])
+    assert sorted(os.listdir(run.path / "checkpoints")) == [
+        "latest", "phase1_BEST_epoch2.ckpt",
+        "phase2_BEST_epoch1_step-00000005.ckpt", "phase2_epoch1_step-00000005.ckpt",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
