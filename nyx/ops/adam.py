@@ -11,16 +11,11 @@ from __future__ import annotations
 import numpy as np
 
 from nyx.errors import ProgramError
-from nyx.ops import Launch, Pass, Spec, Traits, groups_of, require
+from nyx.ops import Launch, Traits, _adam
 from nyx.program import Step
 from nyx.tensor import Tensor
 
-SPEC = Spec(
-    inputs=("g", "hyper", "control"),
-    inouts=("p", "m", "v"),
-    push=("n:u", "row:u", "rest1:f", "beta2:f", "rest2:f", "eps:f"),
-)
-_CHUNK = 1 << 14  # elements at a time in run: they stay in the cache
+SPEC = _adam.spec("eps:f")
 
 
 def shapes(
@@ -36,29 +31,12 @@ def shapes(
     beta2: float,
     eps: float = 1e-8,
 ) -> tuple[tuple[int, ...], ...]:
-    """g, p, m, v of one size; control (4,) of `clip`; hyper (R, 4).
-
-    Row 0 of hyper: lr, max_norm, step number, unused. Row `row`: weight decay wd, c1 = 1 - beta1^t, c2 = 1 - beta2^t,
-    unused, where t counts the updates of these parameters from 1.
-    """
-    require("adam", g.size == p.size == m.size == v.size, "g, p, m and v must have one size", g, p, m, v)
-    require("adam", hyper.shape[1:] == (4,) and control.shape == (4,), "hyper (R, 4), control (4,)", hyper, control)
-    require("adam", 0 < row < hyper.shape[0], f"row {row} must be a row of hyper after the first", hyper)
-    return ()
+    """As in _adam.check."""
+    return _adam.check("adam", g, hyper, control, p, m, v, row)
 
 
 def launch(step: Step, traits: Traits) -> Launch:
-    g, consts = step.inputs[0], step.consts
-    assert g
-    push = {
-        "n": g.size,
-        "row": consts["row"],
-        "rest1": 1 - consts["beta1"],
-        "beta2": consts["beta2"],
-        "rest2": 1 - consts["beta2"],
-        "eps": consts["eps"],
-    }
-    return Launch((Pass(groups_of(g.size, 256, traits), push),))
+    return _adam.launch(step, traits, eps=step.consts["eps"])
 
 
 def run(
@@ -73,30 +51,14 @@ def run(
     beta2: float,
     eps: float = 1e-8,
 ) -> None:
-    if control[2] != 0:
-        return
-    lr, (decay, c1, c2) = hyper[0, 0], hyper[row, :3]
-    keep, rate, root = 1 - lr * decay, lr / c1, 1 / np.sqrt(c2)
-    scratch = np.empty((2, min(g.size, _CHUNK)), g.dtype)
-    flat = [a.reshape(-1) for a in (g, p, m, v)]
-    for at in range(0, g.size, _CHUNK):
-        g_, p_, m_, v_ = (a[at : at + _CHUNK] for a in flat)
-        x, y = scratch[:, : g_.size]
-        np.multiply(g_, control[0], out=x)
-        np.subtract(x, m_, out=y)
-        np.multiply(y, 1 - beta1, out=y)
-        np.add(m_, y, out=m_)
-        np.multiply(x, x, out=x)
-        np.multiply(x, 1 - beta2, out=x)
-        np.multiply(v_, beta2, out=v_)
-        np.add(v_, x, out=v_)
-        np.sqrt(v_, out=x)
-        np.multiply(x, root, out=x)
+    def direction(m: np.ndarray, v: np.ndarray, lr: float, c1: float, c2: float, x: np.ndarray, y: np.ndarray) -> None:
+        np.sqrt(v, out=x)
+        np.multiply(x, 1 / np.sqrt(c2), out=x)
         np.add(x, eps, out=x)
-        np.divide(m_, x, out=x)
-        np.multiply(x, rate, out=x)
-        np.multiply(p_, keep, out=p_)
-        np.subtract(p_, x, out=p_)
+        np.divide(m, x, out=x)
+        np.multiply(x, lr / c1, out=x)
+
+    _adam.update((g, hyper, control, p, m, v), row, beta1, beta2, direction)
 
 
 def grad(step: Step, *dys: Tensor | None) -> tuple[Tensor | None, ...]:

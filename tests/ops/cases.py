@@ -25,6 +25,10 @@ def flat(n: int) -> dict[str, Shape]:
     return {"g": (n,), "hyper": (3, 4), "control": (4,), "p": (n,), "m": (n,), "v": (n,)}
 
 
+def average(n: int) -> dict[str, Shape]:
+    return {"p": (n,), "control": (4,), "e": (n,)}
+
+
 def level(d: Draw) -> np.ndarray:
     """Nothing is larger than anything else: the first is the largest."""
     return np.ones(d.shape)
@@ -187,6 +191,48 @@ ROWS: dict[str, Row] = {
             "control": exactly(0.7, 2, 0, 0),
             "v": positive(),
         },
+    ),
+    "adam_atan2": Row(
+        cases=[
+            *sweep(flat, (*SIZES, 70001), [{"row": 1, "beta1": 0.9, "beta2": 0.999}]),
+            *sweep(flat, (65,), [{"row": 2, "beta1": 0.8, "beta2": 0.95}]),
+            *sweep(flat, (65,), [{"row": 1, "beta1": 0.9, "beta2": 0.999}], data={"control": exactly(0, INF, 1, 3)}),
+            Case(  # the axes, the diagonal, the ends of the range
+                flat(9),
+                {"row": 1, "beta1": 0.9, "beta2": 0.999},
+                data={
+                    "p": exactly(*9 * [0]),
+                    "g": exactly(*9 * [0]),
+                    "m": exactly(0, 1, -1, 1e-30, 1e30, 0, -0.33333333, 1e-19, -1e-4),
+                    "v": exactly(0, 0, 0, 1, 1e-30, 9, 0.05005005, 1e30, 1e-30),
+                },
+            ),
+        ],
+        differentiable="it is the update",
+        data={
+            "hyper": exactly(0.05, 1, 7, 0, 0.1, 0.3, 0.05, 0, 0, 0.5, 0.1, 0),
+            "control": exactly(0.7, 2, 0, 0),
+            "v": positive(),
+        },
+    ),
+    "ema": Row(
+        cases=[
+            *sweep(average, (*SIZES, 70001), [{"decay": 0.9}]),
+            *sweep(average, (65,), [{"decay": 0.9999}, {"decay": 0.0}]),
+            *sweep(average, (65,), [{"decay": 0.9}], data={"control": exactly(0, INF, 1, 3)}),
+        ],
+        differentiable="it is a part of the update",
+        bound=Bound(rtol=1e-6),
+        data={"control": exactly(0.7, 2, 0, 0)},
+    ),
+    "swap": Row(
+        cases=[
+            *sweep(lambda n: {"a": (n,), "b": (n,)}, (*SIZES, 70001)),
+            Case({"a": (5,), "b": (5,)}, data={"a": exactly(NAN, -INF, -0.0, 1e-45, 1), "b": exactly(0, 1, INF, 2, 3)}),
+        ],
+        differentiable="it is no part of a model",
+        bound=Bound(rtol=0, atol=0),
+        scales=(1.0,),
     ),
     "embedding": Row(
         cases=[
