@@ -17,6 +17,20 @@ def logits(rows: int, classes: int) -> dict[str, Shape]:
     return {"logits": (rows, classes), "targets": (rows,), "norm": (1,)}
 
 
+def ended(rows: int, samples: int, classes: int) -> dict[str, Shape]:
+    return logits(rows, classes) | {"ended": (samples,)}
+
+
+def halt(b: int, t: int, *, progress: bool = True, **consts: float | int) -> Case:
+    shapes: dict[str, Shape] = dict.fromkeys(("q", "q_next"), (b, t, 2)) | dict.fromkeys(("loss", "correct"), (b * t,))
+    shapes |= {"targets": (b, t), "norm": (1,), "counter": (4,)} | ({"progress": (b,)} if progress else {})
+    return Case(shapes, {"max_steps": 4, "exploration": 0.5, "accuracy": 0.6, **consts})
+
+
+def some_right(d: Draw) -> np.ndarray:
+    return d.rng.integers(0, 2, d.shape).astype(float)
+
+
 def partials(n: int) -> dict[str, Shape]:
     return {"partials": (n,), "hyper": (3, 4), "control": (4,)}
 
@@ -129,6 +143,8 @@ ROWS: dict[str, Row] = {
         cases=[
             *sweep(logits, (*ROWS_COLUMNS, (129, 65), (9, 300), (3, 4096), (2, 33003)), [{}, {"label_smoothing": 0.1}]),
             *sweep(logits, ((5, 32), (65, 17)), [{"label_smoothing": 1.0}, {"need_grad": False}]),
+            *sweep(logits, (*ROWS_COLUMNS, (129, 65), (9, 300), (3, 33003)), [{"kind": "stablemax"}]),
+            *sweep(ended, ((6, 3, 7), (33, 33, 257), (31, 1, 5), (64, 4, 32)), [{}, {"kind": "stablemax"}]),
             *(Case(logits(2, n), data={"logits": level, "targets": exactly(0, 4, dtype="i4")}) for n in (5, 33, 257)),
             Case(logits(8, 5), data={"targets": exactly(0, 5, -1, 4, 6, 2**31 - 1, -(2**31), 3, dtype="i4")}),
         ],
@@ -139,6 +155,37 @@ ROWS: dict[str, Row] = {
             "targets": some_ignored,
             "norm": positive(),
         },
+    ),
+    "halt": Row(
+        cases=[
+            *(halt(b, t) for b, t in (*ROWS_COLUMNS, (300, 17))),
+            *(halt(b, t, progress=False, max_steps=m) for b, t, m in ((5, 32, 1), (7, 63, 2), (3, 257, 64))),
+            halt(65, 4, exploration=1.0, accuracy=1.0, stream=2**32 - 1),
+            halt(65, 4, exploration=0.0, accuracy=0.01),
+        ],
+        differentiable="its gradient is its output dq; test_training_operations.py compares it with differences",
+        bounds={"now": Bound(rtol=0, atol=0)},
+        data={
+            "correct": some_right,
+            "targets": lambda d: d.rng.integers(-1, 5, d.shape, dtype=np.int32),
+            "loss": positive(),
+            "norm": positive(),
+            "counter": lambda d: d.rng.integers(0, 2**32, d.shape, dtype=np.uint32),
+            "progress": lambda d: d.rng.integers(-3, 4, d.shape).astype(float),
+        },
+    ),
+    "put_rows": Row(
+        cases=[
+            *sweep(lambda r, c: {"x": (r, c), "rows": (r,), "table": (r + 3, c)}, ROWS_COLUMNS),
+            Case(
+                {"x": (6, 8), "rows": (6,), "table": (4, 8)},
+                data={"rows": exactly(3, -1, 0, 4, 2**31 - 1, -(2**31), dtype="i4")},
+            ),
+        ],
+        differentiable="what is kept for a later run has no gradient",
+        bound=Bound(rtol=0, atol=0),
+        data={"rows": lambda d: d.rng.permutation(d.case.shapes["table"][0])[: d.shape[0]].astype(np.int32)},
+        scales=(1.0,),
     ),
     "dropout": Row(
         cases=[
@@ -153,7 +200,7 @@ ROWS: dict[str, Row] = {
     "metrics": Row(
         cases=sweep(lambda n: {"loss": (n,), "correct": (n,), "sums": (4,)}, (*SIZES, 16385)),
         differentiable="totals for the host",
-        data={"loss": positive(), "correct": lambda d: d.rng.integers(0, 2, d.shape).astype(float)},
+        data={"loss": positive(), "correct": some_right},
     ),
     "gradient_accumulation": Row(
         cases=[

@@ -18,7 +18,7 @@ def test_cross_entropy(rows: int, classes: int, smoothing: float) -> None:
     logits, targets = 5 * rng.standard_normal((rows, classes)), rng.integers(0, classes, rows, dtype=np.int32)
     targets[::5] = -1
     norm = np.array([1 / 7])
-    loss, correct, dlogits = cross_entropy.run(logits, targets, norm, smoothing)
+    loss, correct, dlogits = cross_entropy.run(logits, targets, norm, label_smoothing=smoothing)
     x = torch.tensor(logits, requires_grad=True)
     want = torch.nn.functional.cross_entropy(
         x, torch.tensor(targets).long(), ignore_index=-1, label_smoothing=smoothing, reduction="none"

@@ -2,33 +2,108 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from nyx import ops
 from nyx.errors import ProgramError, ShapeError
-from nyx.ops import adam, clip, cross_entropy, dropout, grad_norm
+from nyx.ops import adam, clip, cross_entropy, dropout, grad_norm, halt
 from nyx.program import Program
 from nyx.tensor import Tensor
 
 
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_dlogits_are_the_gradient_of_the_loss(smoothing: float) -> None:
+@pytest.mark.parametrize("consts", [{}, {"label_smoothing": 0.1}, {"kind": "stablemax"}], ids=str)
+def test_dlogits_are_the_gradient_of_the_loss(consts: dict[str, Any]) -> None:
     rng = np.random.default_rng(0)
-    logits, targets, norm = rng.standard_normal((4, 7)), np.array([0, 6, -1, 3], np.int32), np.array([0.25])
-    _, _, dlogits = cross_entropy.run(logits, targets, norm, smoothing)
+    logits, targets, norm = rng.standard_normal((6, 7)), np.array([0, 6, -1, 3, 1, 2], np.int32), np.array([0.25])
+    ended = np.array([0.0, 1.0, -2.0])  # the last two rows
+    _, _, dlogits = cross_entropy.run(logits, targets, norm, ended, **consts)
     want = np.empty(logits.shape)
     for i in np.ndindex(logits.shape):
         ends = []
         for step in (1e-5, -1e-5):
             moved = logits.copy()
             moved[i] += step
-            loss, _, none = cross_entropy.run(moved, targets, norm, smoothing, need_grad=False)
+            loss, _, none = cross_entropy.run(moved, targets, norm, ended, **consts, need_grad=False)
             assert none is None
             ends.append(loss.sum() * norm[0])
         want[i] = (ends[0] - ends[1]) / 2e-5
-    assert dlogits is not None
+    assert dlogits is not None and dlogits[3].any() and not dlogits[[2, 4, 5]].any()
     np.testing.assert_allclose(dlogits, want, atol=1e-9)
+
+
+def test_stablemax_is_what_it_says() -> None:
+    """Against its definition row by row: probabilities m / S that sum to 1, however far the logits lie."""
+    logits = np.array([[0.0, 2.0, -3.0], [-1e6, 1e6, 0.0], [-7.0, -7.0, -7.0]])
+    masses = np.array([[1, 3, 1 / 4], [1 / (1 + 1e6), 1e6 + 1, 1], [1 / 8, 1 / 8, 1 / 8]])
+    p = masses / masses.sum(axis=1, keepdims=True)
+    for target in range(3):
+        loss, *_ = cross_entropy.run(logits, np.full(3, target, np.int32), np.ones(1), kind="stablemax")
+        np.testing.assert_allclose(loss, -np.log(p[:, target]), rtol=1e-13, atol=1e-15)
+
+
+def halt_arguments(rows: int = 5, cols: int = 3) -> list[np.ndarray]:
+    rng = np.random.default_rng(4)
+    q, q_next = rng.standard_normal((2, rows, cols, 2))
+    loss, correct = rng.uniform(0, 2, rows * cols), rng.integers(0, 2, rows * cols).astype(float)
+    targets = rng.integers(0, 9, (rows, cols)).astype(np.int32)
+    targets[0, 1] = -1
+    targets[2] = -1  # a padded row
+    progress = np.array([1.0, -1.0, 1.0, 1.0, 2.0][:rows])
+    return [q, q_next, loss, correct, targets, np.array([0.2]), np.array([1, 2, 3, 40], np.uint32), progress]
+
+
+@pytest.mark.parametrize("accuracy", [0.4, 1.0])
+def test_dq_is_the_gradient_of_the_halting_loss(accuracy: float) -> None:
+    arguments, consts = halt_arguments(), {"max_steps": 3, "exploration": 0.5, "accuracy": accuracy}
+    dq, _, _ = halt.run(*arguments, **consts)
+    want, q = np.empty(dq.shape), arguments[0].copy()
+    for i in np.ndindex(q.shape):
+        ends = []
+        for step in (1e-5, -1e-5):
+            moved = q.copy()
+            moved[i] += step
+            _, _, totals = halt.run(moved, *arguments[1:], **consts)
+            ends.append(totals[2].sum() * arguments[5][0])
+        want[i] = (ends[0] - ends[1]) / 2e-5
+    assert dq[0, -1].all() and not dq[:, :-1].any() and not dq[[1, 2]].any()
+    np.testing.assert_allclose(dq, want, atol=1e-9)
+
+
+def test_who_ends_with_a_segment() -> None:
+    """Rows that ended stay; the last segment ends all; halt > continue ends a row, but for its least number."""
+    arguments = halt_arguments()
+    arguments[0][:, -1] = [[1, 0], [0, 1], [0, 1], [0, 1], [0, 1]]
+    never, always = ({"max_steps": 3, "exploration": e, "accuracy": 1.0} for e in (0.0, 1.0))
+    _, now, totals = halt.run(*arguments, **never)
+    assert now.tolist() == [-2, -1, -2, 2, -3]  # of the padded row nothing is counted
+    per_row = arguments[2].reshape(5, 3).sum(axis=1)
+    assert totals[0].tolist() == [per_row[0], 0, 0, 0, per_row[4]] and totals[2].all(where=[1, 0, 0, 1, 1])
+    _, first, _ = halt.run(*arguments[:-1], **never)
+    assert first.tolist() == [-1, 1, -1, 1, 1]
+    _, explored, _ = halt.run(*arguments[:-1], **always)
+    assert explored.tolist() == [1, 1, -1, 1, 1]  # the least number is 2 or more
+    alone = [a[3:] if i < 2 or i in (4, 7) else a[9:] if i < 4 else a for i, a in enumerate(arguments)]
+    alone[6] = arguments[6] + np.array([0, 0, 0, 3], np.uint32)
+    many = {"max_steps": 60, "exploration": 0.5, "accuracy": 1.0}
+    for whole, part in zip(halt.run(*arguments, **many), halt.run(*alone, **many), strict=True):
+        np.testing.assert_array_equal(whole[..., 3:] if whole.ndim == 2 else whole[3:], part)
+
+
+def test_least_numbers_are_drawn_evenly() -> None:
+    rows, most = 6000, 4
+    counts = np.zeros(most + 1)
+    arguments = [np.zeros((rows, 1, 2)), np.zeros((rows, 1, 2)), np.zeros(rows), np.zeros(rows)]
+    arguments[0][..., 0] = 1
+    arguments += [np.zeros((rows, 1), np.int32), np.ones(1), np.array([1, 2, 3, 0], np.uint32)]
+    progress = np.zeros(rows)
+    for segment in range(1, most + 1):
+        before = progress
+        _, progress, _ = halt.run(*arguments, before, max_steps=most, exploration=0.6, accuracy=1.0)
+        counts[segment] = ((before >= 0) & (progress < 0)).mean()
+    np.testing.assert_allclose(counts[1:], [0.4, 0.2, 0.2, 0.2], atol=0.02)
 
 
 def test_cross_entropy_is_stable_and_chunks_do_not_show() -> None:
