@@ -11,8 +11,9 @@ from random import Random
 
 from nyx.errors import DataError, UsageError
 from nyx.files import make_folder, show_path, storage_errors, write_atomic
-from nyx.text.hlx import hlxl, lcr
+from nyx.text.hlx import hlxl, lcb, lcr, lct
 from nyx.text.hlx.forms import KINDS, draw_request, draw_thing, forms_of, pick
+from nyx.text.hlx.notation import Notation
 from nyx.text.hlx.pipelines import KIND as PIPELINE
 from nyx.text.hlx.pipelines import draw_pipeline
 from nyx.text.hlx.values import Contract
@@ -20,7 +21,7 @@ from nyx.text.hlx.words import DOMAINS
 
 DEFAULT_CHARS = 560_000
 DEFAULT_SEED = 1
-NOTATIONS = {"LC-R": lcr, "HLXL": hlxl}  # name -> module with write(value) and read(text)
+NOTATIONS: dict[str, Notation] = {"HLXL": hlxl, "LC-R": lcr, "LC-T": lct, "LC-B": lcb}
 
 
 @dataclass(frozen=True)

@@ -8,42 +8,47 @@ from __future__ import annotations
 
 import re
 
-from nyx.text.hlx.notation import WHOLE, Reader, checked, whole, write_number, write_object, write_string
-from nyx.text.hlx.values import NAME, TAG, Contract, Handle, Value
+from nyx.text.hlx.notation import WHOLE, Reader, write_string
+from nyx.text.hlx.values import NAME, TAG, Contract, Handle, Value, check
 
+BRACKETS = {"[": "]", "{": "}"}
 WORDS: dict[str, Value] = {"null": None, "true": True, "false": False}
 BYTES = re.compile(r'(?:[ !#-\[\]-~]|\\x[0-9a-fA-F]{2}|\\["\\])*"')
 BYTE = re.compile(r"\\x(..)|\\(.)|(.)")
 
 
 def write(value: Value) -> str:
-    """The value in HLXL on one line. Raises ValueError for what the notation cannot say (see notation.py)."""
+    """The value in HLXL on one line. Raises ValueError for what values.check refuses."""
+    check(value)
+    return _write(value)
+
+
+def read(text: str) -> Value:
+    """The value that `text` is. Raises DataError (65) with the position where it is not HLXL."""
+    return _Reader(text).document()
+
+
+def _write(value: Value) -> str:
     match value:
         case None:
             return "null"
         case bool():
             return "true" if value else "false"
         case int() | float():
-            return write_number(value)
+            return repr(value)
         case str():
             return write_string(value)
         case bytes():
             return f'b"{"".join(map(_byte, value))}"'
         case Handle():
-            return "&h_" + checked(value.tag, TAG)
+            return "&h_" + value.tag
         case Contract():
-            fields = ", ".join(f"@{whole(index)}: {write(field)}" for index, field in value.fields.items())
-            return f"{{{whole(value.number)}: {{{fields}}}}}"
+            fields = ", ".join(f"@{index}: {_write(field)}" for index, field in value.fields.items())
+            return f"{{{value.number}: {{{fields}}}}}"
         case list():
-            return f"[{', '.join(map(write, value))}]"
+            return f"[{', '.join(map(_write, value))}]"
         case dict():
-            return f"{{{write_object(value, write)}}}"
-    raise TypeError(f"{type(value).__name__} is no value of this language")
-
-
-def read(text: str) -> Value:
-    """The value that `text` is. Raises DataError (65) with the position where it is not HLXL."""
-    return _Reader(text).document()
+            return "{" + ", ".join(f"{name}: {_write(item)}" for name, item in value.items()) + "}"
 
 
 def _byte(byte: int) -> str:
@@ -63,12 +68,7 @@ class _Reader(Reader):
         if self.accept("{"):
             self.skip()
             return self._contract() if WHOLE.match(self.text, self.at) else self.entries("}")
-        if word := NAME.match(self.text, self.at):
-            if word.group() not in WORDS:
-                raise self.error("a value")
-            self.at = word.end()
-            return WORDS[word.group()]
-        return self.string() if self.text.startswith('"', self.at) else self.number()
+        return self.word(WORDS) if NAME.match(self.text, self.at) else self.simple()
 
     def _bytes(self) -> bytes:
         text = self.take(BYTES, 'printable ASCII or \\xNN up to a "')[:-1]

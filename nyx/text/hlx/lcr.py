@@ -7,42 +7,44 @@ around its parts are free), 🜊number🜁0 a🜁1 b🜂 for a contract.
 
 from __future__ import annotations
 
-import re
+from nyx.text.hlx.notation import HEX, Reader, write_string
+from nyx.text.hlx.values import TAG, Contract, Handle, Value, check
 
-from nyx.text.hlx.notation import Reader, checked, whole, write_number, write_object, write_string
-from nyx.text.hlx.values import TAG, Contract, Handle, Value
-
-HEX = re.compile(r"(?:[0-9a-fA-F]{2})*")
+BRACKETS = {"🜃": "🜄", "◇": "◆", "🜊": "🜂"}
 
 
 def write(value: Value) -> str:
-    """The value in LC-R on one line. Raises ValueError for what the notation cannot say (see notation.py)."""
+    """The value in LC-R on one line. Raises ValueError for what values.check refuses."""
+    check(value)
+    return _write(value)
+
+
+def read(text: str) -> Value:
+    """The value that `text` is. Raises DataError (65) with the position where it is not LC-R."""
+    return _Reader(text).document()
+
+
+def _write(value: Value) -> str:
     match value:
         case None:
             return "∅"
         case bool():
             return "⊤" if value else "⊥"
         case int() | float():
-            return write_number(value)
+            return repr(value)
         case str():
             return write_string(value)
         case bytes():
             return "⊠" + value.hex()
         case Handle():
-            return "⟁" + checked(value.tag, TAG)
+            return "⟁" + value.tag
         case Contract():
-            fields = (f"🜁{whole(index)} {write(field)}" for index, field in value.fields.items())
-            return f"🜊{whole(value.number)}{''.join(fields)}🜂"
+            fields = (f"🜁{index} {_write(field)}" for index, field in value.fields.items())
+            return f"🜊{value.number}{''.join(fields)}🜂"
         case list():
-            return f"🜃{', '.join(map(write, value))}🜄"
+            return f"🜃{', '.join(map(_write, value))}🜄"
         case dict():
-            return f"◇{write_object(value, write)}◆"
-    raise TypeError(f"{type(value).__name__} is no value of this language")
-
-
-def read(text: str) -> Value:
-    """The value that `text` is. Raises DataError (65) with the position where it is not LC-R."""
-    return _Reader(text).document()
+            return "◇" + ", ".join(f"{name}: {_write(item)}" for name, item in value.items()) + "◆"
 
 
 class _Reader(Reader):
@@ -61,12 +63,12 @@ class _Reader(Reader):
         if self.accept("🜊"):
             return self._contract()
         if self.accept("ℤ"):
-            return self.whole_number()
+            return self._whole_number()
         if self.accept("ℝ"):
             return float(self.number())
-        return self.string() if self.text.startswith('"', self.at) else self.number()
+        return self.simple()
 
-    def whole_number(self) -> int:
+    def _whole_number(self) -> int:
         start = self.at
         number = self.number()
         if isinstance(number, float):

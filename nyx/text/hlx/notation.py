@@ -1,22 +1,39 @@
-"""What the notations share: a reader that walks through a text, and how numbers, strings and names are written."""
+"""What the notations share: a reader that walks through a text, and how strings and objects are written.
+
+A notation is a module with write(value), read(text) and BRACKETS, the marks that open and those that close them.
+"""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Protocol, TypeVar
 
 from nyx.errors import DataError
-from nyx.text.hlx.values import NAME, Contract, Value
+from nyx.text.hlx.values import DEEPEST, MOST_DIGITS, NAME, Contract, Value
 
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 WHOLE = re.compile(r"[0-9]+")
 STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 SPACE = re.compile(r"[ \t\r\n]*")
-DEEPEST = 100  # nesting; deeper text is refused, so that no text can exhaust the stack
+HEX = re.compile(r"(?:[0-9a-fA-F]{2})*")
 T = TypeVar("T")
+
+
+class Notation(Protocol):
+    """One way to write every value (see values.py) as a line of text, and to read it back."""
+
+    BRACKETS: dict[str, str]
+
+    def write(self, value: Value) -> str:
+        """The value on one line. Raises ValueError for what values.check refuses."""
+        ...
+
+    def read(self, text: str) -> Value:
+        """The value that `text` is. Raises DataError (65) with the position where it is none."""
+        ...
 
 
 class Reader:
@@ -27,7 +44,10 @@ class Reader:
 
     def document(self) -> Value:
         """The one value the text is. Raises DataError (65) with the position where it is not one."""
-        value = self.nested()
+        return self.ended(self.nested())
+
+    def ended(self, value: Value) -> Value:
+        """`value`, when nothing but spaces is left."""
         self.skip()
         if self.at < len(self.text):
             raise self.error("the end of the text")
@@ -91,9 +111,23 @@ class Reader:
 
     def entry(self) -> tuple[str, Value]:
         self.skip()
-        name = self.take(NAME, "a name")
+        name = self.name()
         self.expect(":")
         return name, self.nested()
+
+    def name(self) -> str:
+        return self.take(NAME, "a name")
+
+    def word(self, words: Mapping[str, Value]) -> Value:
+        """One of the words that stand for a value."""
+        word = NAME.match(self.text, self.at)
+        if not word or word.group() not in words:
+            raise self.error("a value")
+        self.at = word.end()
+        return words[word.group()]
+
+    def simple(self) -> str | int | float:
+        return self.string() if self.text.startswith('"', self.at) else self.number()
 
     def contract(self, number: int, fields: list[tuple[int, Value]]) -> Contract:
         if len(dict(fields)) < len(fields):
@@ -101,11 +135,12 @@ class Reader:
         return Contract(number, dict(fields))
 
     def whole(self) -> int:
-        return self.convert(int, self.take(WHOLE, "a whole number"))
+        self.skip()
+        return self.convert(_integer, self.take(WHOLE, "a whole number"))
 
     def number(self) -> int | float:
         text = self.take(NUMBER, "a value")
-        return self.convert(int if text.lstrip("-").isdigit() else _finite, text)
+        return self.convert(_integer if text.lstrip("-").isdigit() else _finite, text)
 
     def string(self) -> str:
         return self.convert(_unquote, self.take(STRING, 'a string that ends with "'))
@@ -117,6 +152,12 @@ class Reader:
         except ValueError:
             self.at -= len(text)
             raise self.error("a well-formed value") from None
+
+
+def _integer(text: str) -> int:
+    if len(text.lstrip("-0")) > MOST_DIGITS:
+        raise ValueError("too many digits")
+    return int(text.lstrip("0") or "0") if text[0] != "-" else -int(text.lstrip("-0") or "0")
 
 
 def _finite(text: str) -> float:
@@ -132,32 +173,26 @@ def _unquote(text: str) -> str:
     return string
 
 
-def write_number(number: int | float) -> str:
-    """Shortest digits that read back the same. Raises ValueError for infinities and NaN: no notation has them."""
-    if isinstance(number, float) and not math.isfinite(number):
-        raise ValueError(f"{number} has no notation")
-    return repr(number)
-
-
 def write_string(text: str) -> str:
     """In double quotes; a quote, a backslash and control characters as JSON escapes (RFC 8259, section 7)."""
     return json.dumps(text, ensure_ascii=False)
 
 
-def checked(name: str, pattern: re.Pattern[str]) -> str:
-    """The name of a key (NAME) or handle (TAG). Raises ValueError for one that could not be read back."""
-    if not pattern.fullmatch(name):
-        raise ValueError(f"{name!r} cannot be a name in this language")
-    return name
-
-
-def write_object(fields: dict[str, Value], write: Callable[[Value], str]) -> str:
-    """The `name: value` pairs of an object, with commas."""
-    return ", ".join(f"{checked(name, NAME)}: {write(value)}" for name, value in fields.items())
-
-
-def whole(number: int) -> str:
-    """The number of a contract or field. Raises ValueError for a negative one."""
-    if number < 0:
-        raise ValueError(f"{number} cannot be the number of a contract or a field")
-    return str(number)
+def balanced(text: str, brackets: Mapping[str, str]) -> bool:
+    """Whether every bracket outside of strings is closed by its own kind, and every string ends."""
+    open_ones: list[str] = []
+    closing = frozenset(brackets.values())
+    at = 0
+    while at < len(text):
+        mark = text[at]
+        at += 1
+        if mark == '"':
+            string = STRING.match(text, at - 1)
+            if not string:
+                return False
+            at = string.end()
+        elif mark in brackets:
+            open_ones.append(brackets[mark])
+        elif mark in closing and (not open_ones or open_ones.pop() != mark):
+            return False
+    return not open_ones

@@ -1,0 +1,93 @@
+"""LC-T, the notation in plain text without spaces.
+
+NULL, TRUE, FALSE, numbers in decimal, "strings", # and hex digits for bytes, @tag for a handle, [a,b] for an array,
+{name:a,name:b} for an object, {C:number,0=a,1=b} for a contract. Spaces between the parts are read.
+
+Without a rule, {C:14} would be both a contract without fields and an object whose one name is C. So {C: always begins
+a contract, and the name C of an object is written as a string, {"C":14}; every name is read in that form too.
+"""
+
+from __future__ import annotations
+
+import re
+
+from nyx.text.hlx.notation import HEX, Reader, write_string
+from nyx.text.hlx.values import NAME, TAG, Contract, Handle, Value, check
+
+BRACKETS = {"[": "]", "{": "}"}
+WORDS: dict[str, Value] = {"NULL": None, "TRUE": True, "FALSE": False}
+CONTRACT = re.compile(r"\{[ \t\r\n]*C[ \t\r\n]*:")
+
+
+def write(value: Value) -> str:
+    """The value in LC-T on one line. Raises ValueError for what values.check refuses."""
+    check(value)
+    return _write(value)
+
+
+def read(text: str) -> Value:
+    """The value that `text` is. Raises DataError (65) with the position where it is not LC-T."""
+    return _Reader(text).document()
+
+
+def _write(value: Value) -> str:
+    match value:
+        case None:
+            return "NULL"
+        case bool():
+            return "TRUE" if value else "FALSE"
+        case int() | float():
+            return repr(value)
+        case str():
+            return write_string(value)
+        case bytes():
+            return "#" + value.hex()
+        case Handle():
+            return "@" + value.tag
+        case Contract():
+            fields = (f",{index}={_write(field)}" for index, field in value.fields.items())
+            return f"{{C:{value.number}{''.join(fields)}}}"
+        case list():
+            return f"[{','.join(map(_write, value))}]"
+        case dict():
+            return "{" + ",".join(f"{_name(name)}:{_write(item)}" for name, item in value.items()) + "}"
+
+
+def _name(name: str) -> str:
+    return '"C"' if name == "C" else name
+
+
+class _Reader(Reader):
+    def value(self) -> Value:
+        if self.accept("@"):
+            return Handle(self.take(TAG, "the tag of a handle"))
+        if self.accept("#"):
+            return bytes.fromhex(self.take(HEX, "hex digits"))
+        if self.accept("["):
+            return self.many(self.nested, "]")
+        if begin := CONTRACT.match(self.text, self.at):
+            self.at = begin.end()
+            return self._contract()
+        if self.accept("{"):
+            return self.entries("}")
+        return self.word(WORDS) if NAME.match(self.text, self.at) else self.simple()
+
+    def name(self) -> str:
+        start = self.at
+        if not self.text.startswith('"', start):
+            return super().name()
+        name = self.string()
+        if not NAME.fullmatch(name):
+            self.at = start
+            raise self.error("a name")
+        return name
+
+    def _contract(self) -> Contract:
+        number = self.whole()
+        fields: list[tuple[int, Value]] = []
+        while self.accept(","):
+            index = self.whole()
+            self.expect("=")
+            fields.append((index, self.nested()))
+        self.expect("}")
+        return self.contract(number, fields)
