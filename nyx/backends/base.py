@@ -7,24 +7,27 @@ live in another process. A backend knows Steps and storage and no operation by n
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from nyx.backends.memory import Rules
 from nyx.program import Program
 from nyx.tensor import Tensor
 
 
 @dataclass(frozen=True)
 class MemoryUse:
-    """Bytes: of persistent tensors by role, and of the largest Program's temporaries."""
+    """Bytes: of persistent tensors by role, of the room for temporaries, and of the buffers for transfers."""
 
     persistent: dict[str, int]
     temporary: int
+    staging: int = 0
 
     @property
     def total(self) -> int:
-        return sum(self.persistent.values()) + self.temporary
+        return sum(self.persistent.values()) + self.temporary + self.staging
 
 
 class Backend(ABC):
@@ -32,6 +35,14 @@ class Backend(ABC):
     zeroed."""
 
     description: str = ""
+    rules: Rules
+    """How it lays out memory: a NullBackend of the same rules plans what this one will take."""
+    on_host: bool
+    """Whether its memory is the host's: the CPU, and software drivers."""
+
+    @abstractmethod
+    def reserve(self, programs: Iterable[Program]) -> None:
+        """Allocates everything that Programs need. Raises DeviceMemoryError, after which none of them is prepared."""
 
     @abstractmethod
     def prepare(self, program: Program) -> None:
@@ -50,8 +61,17 @@ class Backend(ABC):
         """A copy of a persistent tensor or of a view of one, in the tensor's shape."""
 
     @abstractmethod
+    def release(self, programs: Iterable[Program], tensors: Iterable[Tensor] = ()) -> None:
+        """Forgets Programs, and frees these persistent tensors (one that is used again starts as zeros) and the room
+        for temporaries, which the Programs that stay take again when they run."""
+
+    @abstractmethod
     def memory(self) -> MemoryUse:
         """What is allocated now."""
+
+    @abstractmethod
+    def available(self) -> int | None:
+        """Bytes that could still be allocated; None where nothing limits them."""
 
     def synchronize(self) -> None:  # noqa: B027 - a backend that runs at once has nothing to wait for
         """Waits until everything that was run is done."""

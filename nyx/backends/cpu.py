@@ -5,23 +5,22 @@ In float64 it is the reference of the proofs, in NumPy alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from nyx.backends import host
 from nyx.backends.base import Backend, MemoryUse
 from nyx.backends.kernels import choose
-from nyx.backends.memory import place
+from nyx.backends.memory import CPU_RULES, Placement
 from nyx.errors import DeviceMemoryError, DivergenceError, ProgramError
-from nyx.ops import Launch
 from nyx.program import Program, Step
 from nyx.tensor import Tensor
 
 ALIGN = 64  # bytes: a vector that does not begin there may lie in two lines of the cache
-NO_LIMIT = 2**62
 
 
 class CpuBackend(Backend):
@@ -30,12 +29,36 @@ class CpuBackend(Backend):
     Results do not depend on the number of threads.
     """
 
+    rules = CPU_RULES
+    on_host = True
+
     def __init__(self, dtype: type[np.floating] = np.float32) -> None:
         self._dtypes: dict[str, type] = {"f32": dtype, "i32": np.int32, "u32": np.uint32}
         self._isa, self.description = choose() if dtype == np.float32 else (None, "CPU (NumPy)")
         self._store: dict[Tensor, np.ndarray] = {}
         self._arena = np.empty(0, np.uint8)  # where the temporaries of all Programs lie, one Program's at a time
+        self._placements: dict[Program, Placement] = {}
         self._plans: dict[Program, Plan] = {}
+
+    def reserve(self, programs: Iterable[Program]) -> None:
+        sizes = {program: self._place(program).elements * self._itemsize for program in programs}
+        largest = max(sizes, key=lambda program: sizes[program])
+        if sizes[largest] > self._arena.nbytes:
+            self._plans.clear()  # they point into the old one, which goes before the new one comes
+            self._arena = np.empty(0, np.uint8)
+            self._arena = _zeros(sizes[largest], f"the temporaries of {largest.name}")
+        for program in sizes:
+            for root in program.persistent():
+                self._allocate(root)
+
+    def _place(self, program: Program) -> Placement:
+        if program not in self._placements:
+            _, self._placements[program] = self.rules.place(program)
+        return self._placements[program]
+
+    @property
+    def _itemsize(self) -> int:
+        return np.dtype(self._dtypes["f32"]).itemsize
 
     def prepare(self, program: Program) -> None:
         self.plan(program)
@@ -58,6 +81,17 @@ class CpuBackend(Backend):
             raise ProgramError(f"[read] {tensor!r} is a temporary")
         return _view(self._allocate(tensor.root), tensor).copy()
 
+    def release(self, programs: Iterable[Program], tensors: Iterable[Tensor] = ()) -> None:
+        self._plans.clear()  # they point into the arena
+        self._arena = np.empty(0, np.uint8)
+        for program in programs:
+            self._placements.pop(program, None)
+        for tensor in tensors:
+            self._store.pop(tensor.root, None)
+
+    def available(self) -> int | None:
+        return host.free_memory()
+
     def memory(self) -> MemoryUse:
         persistent: dict[str, int] = {}
         for root, values in self._store.items():
@@ -67,19 +101,15 @@ class CpuBackend(Backend):
     def plan(self, program: Program) -> Plan:
         """The Program with storage bound to it; good until a larger Program comes."""
         if program not in self._plans:
+            self.reserve([program])
             self._plans[program] = self._bind(program)
         return self._plans[program]
 
     def _bind(self, program: Program) -> Plan:
-        itemsize = np.dtype(self._dtypes["f32"]).itemsize
-        placement = place(program, [Launch(())] * len(program.steps), lanes=1, limit=NO_LIMIT)
-        if placement.elements * itemsize > self._arena.nbytes:
-            self._plans.clear()  # they point into the old one
-            self._arena = _zeros(placement.elements * itemsize, f"the temporaries of {program.name}")
         roots: dict[Tensor, np.ndarray] = {root: self._allocate(root) for root in program.persistent()}
-        for root, where in placement.tensors.items():
+        for root, where in self._place(program).tensors.items():
             dtype = np.dtype(self._dtypes[root.dtype])
-            start = where.offset * itemsize
+            start = where.offset * self._itemsize
             roots[root] = self._arena[start : start + root.size * dtype.itemsize].view(dtype)
         return Plan([Bound.of(step, roots) for step in program.steps], self._isa)
 

@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from nyx.errors import DeviceMemoryError
-from nyx.ops import Launch
+from nyx.ops import Launch, Traits
 from nyx.program import Program
 from nyx.tensor import Tensor
 
 LANES = 3
 ALIGN = 64  # elements: 256 bytes, the largest minStorageBufferOffsetAlignment that Vulkan allows
 LIMIT = 2**25  # elements of one buffer: maxStorageBufferRange is at least 2**27 bytes
+NO_LIMIT = 2**62
 
 
 def padded(elements: int) -> int:
@@ -116,3 +117,25 @@ def place(program: Program, launches: Sequence[Launch], *, lanes: int = LANES, l
             pool.free(placement.tensors[tensor])
     placement.sizes = {key: buffer.size for key, buffer in pool.buffers.items() if buffer.size}
     return placement
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How a backend lays out its memory. traits: what launches choose by; None where Steps need no scratch (the CPU).
+    staging: bytes that it takes from the start."""
+
+    traits: Traits | None
+    lanes: int = LANES
+    limit: int = LIMIT
+    staging: int = 0
+
+    def place(self, program: Program) -> tuple[list[Launch], Placement]:
+        """The launches of a Program's Steps and the places of its temporaries."""
+        if self.traits is None:
+            launches = [Launch(())] * len(program.steps)
+        else:
+            launches = [step.op.launch(step, self.traits) for step in program.steps]
+        return launches, place(program, launches, lanes=self.lanes, limit=self.limit)
+
+
+CPU_RULES = Rules(None, lanes=1, limit=NO_LIMIT)

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Any, Literal
 
 import numpy as np
 
 from nyx import ops
+from nyx.backends import host
 from nyx.backends.base import Backend, MemoryUse
-from nyx.backends.memory import LIMIT, Placement, padded, place
+from nyx.backends.memory import LIMIT, Placement, Rules, padded
 from nyx.backends.vulkan import check
 from nyx.backends.vulkan.pipelines import Kernels, access
 from nyx.backends.vulkan.recorder import Dispatch, barriers, dispatches
-from nyx.errors import DeviceError, ProgramError
+from nyx.errors import DeviceError, DeviceMemoryError, ProgramError
 from nyx.ops import Launch, Traits
 from nyx.program import Program, Step
 from nyx.tensor import Dtype, Role, Tensor
 
 SMALL = 2**16  # elements; persistent tensors up to this size share a buffer by role
 STAGING = 2**20  # elements of the host-visible buffer that uploads and downloads go through
-DUMMY: Hashable = "dummy"  # what is bound for an absent optional tensor
+DUMMY: Hashable = "dummy"  # what is bound for an absent optional tensor, and its elements
+DUMMY_SIZE = 64
 NUMPY: dict[Dtype, type] = {"f32": np.float32, "i32": np.int32, "u32": np.uint32}
 
 
@@ -51,11 +53,14 @@ class VulkanBackend(Backend):
         info = self._device.info
         self.description = f"{info['name']} ({info['driver']})"
         self.traits = traits_of(info)
+        self.rules = Rules(self.traits, staging=4 * (2 * STAGING + DUMMY_SIZE))
+        self.on_host = self.traits.software
         self._timeout = timeout or (3600.0 if self.traits.software else 60.0)
         self._audit, self._check = (os.environ.get(name) == "1" for name in ("NYX_SYNC_AUDIT", "NYX_CHECK"))
         self._kernels = Kernels(self._device)
-        self._buffers: dict[Hashable, Any] = {DUMMY: self._device.buffer(64, "device")}
+        self._buffers: dict[Hashable, Any] = {DUMMY: self._device.buffer(DUMMY_SIZE, "device")}
         self._places: dict[Tensor, tuple[Hashable, int]] = {}  # persistent roots: buffer, first element
+        self._members: dict[Hashable, set[Tensor]] = {}  # the persistent roots of a buffer
         self._plans: dict[Program, tuple[list[Launch], Placement]] = {}
         self._recordings: dict[Program, list[Any]] = {}
         self._numbers = itertools.count()
@@ -80,19 +85,27 @@ class VulkanBackend(Backend):
             raise DeviceError(
                 f"{self.description} returns wrong values in a round trip: use --device cpu, or another driver"
             )
+        self.release((), [probe])
 
     # Programs
 
+    def reserve(self, programs: Iterable[Program]) -> None:
+        new = [program for program in programs if program not in self._plans]
+        roots = dict.fromkeys(root for program in new for root in program.persistent())
+        self._allocate([root for root in roots if root not in self._places])
+        plans, sizes = {program: self.rules.place(program) for program in new}, {}
+        for _, placement in plans.values():
+            for key, size in placement.sizes.items():
+                if size > max(self._words(("temp", *key)), sizes.get(("temp", *key), 0)):
+                    sizes["temp", *key] = size
+        if sizes:
+            self._grow(sizes)
+        self._plans |= plans
+
     def prepare(self, program: Program) -> None:
-        if program in self._plans:
-            return
-        self._allocate([root for root in program.persistent() if root not in self._places])
-        launches = [step.op.launch(step, self.traits) for step in program.steps]
-        placement = place(program, launches)
-        grown = {key for key, size in placement.sizes.items() if size > self._words(("temp", *key))}
-        if grown:
-            self._grow({("temp", *key): placement.sizes[key] for key in grown})
-        self._plans[program] = (launches, placement)
+        self.reserve([program])
+        if not self._check and program not in self._recordings:
+            self._recordings[program] = self.record(self.dispatches(program))
 
     def _words(self, key: Hashable) -> int:
         return self._buffers[key].words if key in self._buffers else 0
@@ -103,18 +116,39 @@ class VulkanBackend(Backend):
         replaced = {key for key in sizes if key in self._buffers}
         for program in [p for p, r in self._recordings.items() if r and replaced & self._keys_of(p)]:
             del self._recordings[program]
-        self._kernels.forget(replaced)
-        for key in replaced:
+        self._free(replaced)
+        try:
+            for key, words in sizes.items():
+                self._buffers[key] = self._device.buffer(words, "device")
+        except DeviceMemoryError:
+            self.release(())
+            raise
+
+    def _free(self, keys: set[Hashable]) -> None:
+        """Frees buffers that no recording uses any more."""
+        self._kernels.forget(keys)
+        for key in keys:
             del self._buffers[key]
-        for key, words in sizes.items():
-            self._buffers[key] = self._device.buffer(words, "device")
+
+    def release(self, programs: Iterable[Program], tensors: Iterable[Tensor] = ()) -> None:
+        self.synchronize()
+        self._recordings.clear()
+        self._plans.clear()
+        unused: set[Hashable] = {key for key in self._buffers if isinstance(key, tuple)}
+        for root in {tensor.root for tensor in tensors} & self._places.keys():
+            key, _ = self._places.pop(root)
+            self._members[key].remove(root)
+            if not self._members[key]:
+                del self._members[key]
+                unused.add(key)
+        self._free(unused)
 
     def _keys_of(self, program: Program) -> set[Hashable]:
         return {("temp", *key) for key in self._plans[program][1].sizes}
 
     def dispatches(self, program: Program) -> list[Dispatch]:
         """The dispatches of a Program, in order."""
-        self.prepare(program)
+        self.reserve([program])
         launches, placement = self._plans[program]
         found: list[Dispatch] = []
         for i, (step, launch) in enumerate(zip(program.steps, launches, strict=True)):
@@ -179,8 +213,7 @@ class VulkanBackend(Backend):
         if self._check:
             self._run_checked(program)
             return
-        if program not in self._recordings:
-            self._recordings[program] = self.record(self.dispatches(program))
+        self.prepare(program)
         self.submit(self._recordings[program])
 
     def synchronize(self) -> None:
@@ -203,19 +236,21 @@ class VulkanBackend(Backend):
                 self._new(together[start : start + LIMIT // SMALL])
 
     def _new(self, roots: list[Tensor]) -> None:
-        key, at = next(self._numbers), 0
-        for root in roots:
+        key, size = next(self._numbers), sum(padded(root.size) for root in roots)
+        mapped = roots[0].role == "input"
+        self._buffers[key] = self._device.buffer(size, "host" if mapped else "device")
+        if mapped:
+            self._buffers[key].write(0, np.zeros(size, np.uint32))
+        else:
+            whole = Tensor("zeros", (size,), "u32", roots[0].role)
+            self._places[whole] = (key, 0)
+            self.write(whole, np.zeros(size, np.uint32))
+            del self._places[whole]
+        at = 0
+        for root in roots:  # not before: an allocation that fails leaves no place behind
             self._places[root] = (key, at)
             at += padded(root.size)
-        host = roots[0].role == "input"
-        self._buffers[key] = self._device.buffer(at, "host" if host else "device")
-        if host:
-            self._buffers[key].write(0, np.zeros(at, np.uint32))
-        else:
-            whole = Tensor("zeros", (at,), "u32", roots[0].role)
-            self._places[whole] = (key, 0)
-            self.write(whole, np.zeros(at, np.uint32))
-            del self._places[whole]
+        self._members[key] = set(roots)
 
     def write(self, tensor: Tensor, values: np.ndarray) -> None:
         key, at = self._persistent(tensor)
@@ -272,10 +307,20 @@ class VulkanBackend(Backend):
 
     def memory(self) -> MemoryUse:
         persistent: dict[str, int] = {}
-        for root in self._places:
-            persistent[root.role] = persistent.get(root.role, 0) + root.size * 4
+        for key, roots in self._members.items():
+            role = next(iter(roots)).role
+            persistent[role] = persistent.get(role, 0) + self._words(key) * 4
         temporary = sum(b.words * 4 for key, b in self._buffers.items() if isinstance(key, tuple))
-        return MemoryUse(persistent, temporary)
+        staging = sum(self._words(key) * 4 for key in ("upload", "readback", DUMMY))
+        return MemoryUse(persistent, temporary, staging)
+
+    def available(self) -> int | None:
+        """What the driver says is left of the device's own memory (VK_EXT_memory_budget), else its size less what is
+        allocated here; no more than the host has where the memory is the host's."""
+        now = self._device.memory()
+        heaps = [heap for heap in now["heaps"] if heap["device_local"]]
+        free = max((heap["budget"] - max(heap["used"], now["allocated"]) for heap in heaps), default=0)
+        return max(0, min(free, host.free_memory()) if self.on_host else free)
 
     def close(self) -> None:
         self.synchronize()
@@ -283,3 +328,5 @@ class VulkanBackend(Backend):
         self._plans.clear()
         self._kernels = Kernels(self._device)
         self._buffers.clear()
+        self._places.clear()
+        self._members.clear()
