@@ -21,25 +21,26 @@ from benchmarks import machine, torch_models
 from nyx.config import Config, TransformerConfig
 from nyx.configload import load
 from nyx.resource_aware_hrm import ResourceAwareHRM
-from nyx.text.batches import Batch, Windows, evaluation_windows
+from nyx.text.batches import Batch, evaluation_windows
 from nyx.text.corpus import read_text
 from nyx.text.prepare import Corpus, make_vocabulary, prepare
+from nyx.text.sequences import Sequences
 from nyx.training.schedule import learning_rate
 
 Curve = list[tuple[int, float]]
 
 
 class TorchTraining:
-    """The recipe in PyTorch: AdamW with decay on matrices alone, clipping, the same learning rates."""
+    """The recipe in PyTorch: AdamW with the same groups of decay, clipping, the same learning rates."""
 
     def __init__(self, config: Config, weights: dict[str, np.ndarray]) -> None:
         self.config = config
         self.weights = {n: torch.tensor(a, requires_grad=n != "z_L") for n, a in weights.items()}
         trained = [w for w in self.weights.values() if w.requires_grad]
-        decayed = [w for w in trained if w.dim() > 1]
+        least = 1 if config.train.decay == "all" else 2  # dimensions of a parameter that decays
         groups = [
-            {"params": decayed, "weight_decay": config.train.weight_decay},
-            {"params": [w for w in trained if w.dim() < 2], "weight_decay": 0.0},
+            {"params": [w for w in trained if w.dim() >= least], "weight_decay": config.train.weight_decay},
+            {"params": [w for w in trained if w.dim() < least], "weight_decay": 0.0},
         ]
         self.optimizer = torch.optim.AdamW([g for g in groups if g["params"]], betas=config.train.betas)
 
@@ -64,9 +65,9 @@ class TorchTraining:
         self.optimizer.step()
 
     @torch.no_grad()
-    def evaluate(self, ids: np.ndarray) -> float:
+    def evaluate(self, part: Sequences) -> float:
         train, total, count = self.config.train, 0.0, 0
-        for batch in evaluation_windows(ids, train.seq_len, train.batch_size):
+        for batch in evaluation_windows(part, train.seq_len, train.batch_size):
             total += self.loss(batch, training=False).item() * batch.count
             count += batch.count
         return total / count
@@ -79,7 +80,7 @@ def run(config: Config, corpus: Corpus, device: str, seed: int, every: int) -> t
     hrm.initialize_training(config, steps)
     hrm.initialize(seed)
     other = TorchTraining(config, hrm.weights())
-    windows = Windows(corpus.train, train.seq_len, train.batch_size * train.grad_accum_steps, seed)
+    windows = corpus.batches(train.seq_len, train.batch_size * train.grad_accum_steps, seed)
     seconds, curves = [0.0, 0.0], ([], [])
     for step in range(steps):
         batch, lr, bp = windows.batch(step), learning_rate(train, step, steps), hrm.model.bp_steps(step, steps)
@@ -119,7 +120,7 @@ def main() -> None:
     config = load(options.config, sets, env={}).config
     text = read_text(options.text, config.data.normalization)
     vocabulary = make_vocabulary(config.model.vocabulary, text, config.model.vocab_size)
-    corpus = prepare(text, vocabulary, val_fraction=config.data.val_fraction, seq_len=config.train.seq_len)
+    corpus = prepare(text, vocabulary, config.data, seq_len=config.train.seq_len, seed=config.seed)
     print(f"{machine.line()}, PyTorch {torch.__version__}, {torch.get_num_threads()} threads; {options.config}, ")
     print(f"{options.text.name}, {config.train.max_steps} steps, device {options.device}\n")
     print("| seed | step | Nyx | PyTorch | difference |\n|---|---|---|---|---|")
