@@ -4,7 +4,8 @@ here."""
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -80,10 +81,12 @@ class ResourceAwareHRM:
     def initialize(self, seed: int) -> None:
         """Start values that depend on the seed alone."""
         self.model.initialize(self.backend, seed)
+        self._restart_average()
 
     def load_weights(self, tensors: Mapping[str, np.ndarray]) -> None:
         """Takes the weights of a checkpoint, named as in `weights`."""
         self.model.load(self.backend, tensors)
+        self._restart_average()
 
     def weights(self) -> dict[str, np.ndarray]:
         """A copy of the weights, float32, by name."""
@@ -95,10 +98,15 @@ class ResourceAwareHRM:
         """Makes the training Programs for batches of train.batch_size windows of train.seq_len characters.
 
         max_steps: updates of the whole training; the growth of the HRM's gradient depth is a share of it. updates: how
-        many each parameter has had, when a training goes on.
+        many each parameter has had, when a training goes on with the moments and the average that are there; without
+        them the optimizer starts afresh.
         """
         self.window = config.train.seq_len
-        self._training = Training(self, config, max_steps, updates or {})
+        before, self._training = self._training, Training(self, config, max_steps, updates or {})
+        if not updates:
+            self.reset_optimizer()
+        elif before is None or before.optimizer.average is None:
+            self._restart_average()
 
     def process_character_training_batch(self, batch: Batch, step: int, lr: float) -> None:
         """One update on train.grad_accum_steps micro-batches, the rows of `batch`. Reads nothing back."""
@@ -115,6 +123,23 @@ class ResourceAwareHRM:
     def load_training_state(self, tensors: Mapping[str, np.ndarray]) -> None:
         """Takes the tensors that `training_state` gave."""
         self._train.load(tensors)
+
+    def reset_optimizer(self) -> None:
+        """Moments and update counts are zero and the average is the weights: for a new phase of a plan."""
+        self._train.reset()
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Inside, the average of the weights (train.ema_decay) stands where they do: for evaluation and generation.
+
+        After it the weights are back to the last bit, also after an error. Without an average it does nothing.
+        """
+        with self._training.averaged() if self._training else nullcontext():
+            yield
+
+    def _restart_average(self) -> None:
+        if self._training:
+            self._training.restart_average()
 
     def training_programs(self) -> list[Program]:
         """The Programs of the training: micro-batches, then updates."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from nyx.backends.cpu import CpuBackend
 from nyx.config import Config
 from nyx.errors import CheckpointError, DivergenceError
 from nyx.text.batches import Batch
-from nyx.training.optimizer import AdamW
+from nyx.training.optimizer import make_optimizer
 from nyx.training.programs import Inputs, MicroStep, micro_step
 
 if TYPE_CHECKING:
@@ -41,14 +42,8 @@ class Training:
         self.inputs = Inputs(train.batch_size, train.seq_len)
         self.dropout = getattr(config.model, "dropout", 0.0) > 0
         self.micro: dict[tuple[int | None, bool], MicroStep] = {}
-        self.optimizer = AdamW(
-            hrm.model.parameters,
-            {key: self._micro(key, False).reached for key in hrm.model.bp_depths(max_steps)},
-            updates,
-            betas=train.betas,
-            eps=train.eps,
-            weight_decay=train.weight_decay,
-        )
+        reached = {key: self._micro(key, False).reached for key in hrm.model.bp_depths(max_steps)}
+        self.optimizer = make_optimizer(hrm.model.parameters, reached, updates, train)
         self.recent: deque[tuple[int, Batch]] = deque(maxlen=RECENT)
 
     def _micro(self, key: int | None, accumulate: bool) -> MicroStep:
@@ -104,9 +99,24 @@ class Training:
                 what = str(error)
         return f"training diverged at step {step}: {what}; lower train.lr and resume from the last checkpoint"
 
+    def reset(self) -> None:
+        """The optimizer is as before its first update."""
+        self.optimizer.reset(self.hrm.backend)
+
+    def restart_average(self) -> None:
+        """The average of the weights, where there is one, is the weights."""
+        self.optimizer.restart_average(self.hrm.backend)
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Inside, the average of the weights, where there is one, stands where they do."""
+        average = self.optimizer.average
+        return average.exchanged(self.hrm.backend) if average else nullcontext()
+
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, int]]:
         tensors = {f"model.{name}": a for name, a in self.hrm.weights().items()}
         tensors |= {f"optim.{name}": a for name, a in self.optimizer.state(self.hrm.backend).items()}
+        if average := self.optimizer.average:
+            tensors |= {f"ema.{name}": a for name, a in average.state(self.hrm.backend).items()}
         tensors["state.sums"] = self.hrm.backend.read(self.inputs.sums)
         return tensors, self.optimizer.updates()
 
@@ -114,6 +124,9 @@ class Training:
         backend = self.hrm.backend
         self.hrm.load_weights(_part(tensors, "model."))
         self.optimizer.load(backend, _part(tensors, "optim."))
+        values = _part(tensors, "ema.")
+        if self.optimizer.average and values:  # else it begins here: load_weights has made it the weights
+            self.optimizer.average.load(backend, values)
         sums = tensors.get("state.sums")
         if sums is None or sums.shape != self.inputs.sums.shape:
             raise CheckpointError(
