@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nyx.errors import DataError, UsageError
+from nyx.text.vocabulary import Decoder
 
 if TYPE_CHECKING:
     from nyx.resource_aware_hrm import ResourceAwareHRM
@@ -55,7 +56,7 @@ def choose(logits: np.ndarray, allowed: np.ndarray, sampling: Sampling, rng: np.
 
 
 def generate(hrm: ResourceAwareHRM, prompt: str, length: int, sampling: Sampling) -> Iterator[str]:
-    """The `length` characters after the prompt, one by one.
+    """The text of the `length` symbols after the prompt, a character at a time; several symbols of bytes make one.
 
     When the window it was trained on is full, the newer half of the window is read again from position 0. Raises
     DataError for an empty prompt or a character that the model never saw.
@@ -65,6 +66,7 @@ def generate(hrm: ResourceAwareHRM, prompt: str, length: int, sampling: Sampling
     if not context:
         raise DataError("the prompt is empty: give at least one character")
     allowed = vocabulary.utf8_lengths > 0
+    written = Decoder(vocabulary)
     rng = np.random.Generator(np.random.Philox(key=[sampling.seed % 2**64, 0]))
     size = hrm.window
     window, logits = context[-size:], np.empty(0)
@@ -72,7 +74,9 @@ def generate(hrm: ResourceAwareHRM, prompt: str, length: int, sampling: Sampling
         logits = decoder.step(backend, np.array([token], np.int32), position)[0]
     for n in range(length):
         token = choose(logits, allowed, sampling, rng)
-        yield vocabulary.decode([token])
+        text = written.push(token) + (written.end() if n + 1 == length else "")
+        if text:
+            yield text
         window.append(token)
         if n + 1 == length:
             return

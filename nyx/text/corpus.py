@@ -1,31 +1,36 @@
 """A corpus as numbers: UTF-8 files, decoded, cleaned and encoded block by block.
 
 The text is never held as one Python string: each block becomes indices into the distinct characters seen so far, one
-byte per character up to 256 distinct ones, two up to 65,536. Peak memory is those indices and a few blocks.
+byte per character up to 256 distinct ones, two up to 65,536. A text of CACHED_BYTES or more goes into the cache of
+texts and is mapped from there, so that memory does not grow with it.
 """
 
 from __future__ import annotations
 
 import codecs
 import hashlib
-import os
 import unicodedata
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache as once
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nyx.errors import ConfigError, DataError, DeviceMemoryError, StorageError
-from nyx.files import open_input, show_path
-from nyx.text.sources import PathLike, find_files
+from nyx.errors import ConfigError, DataError, DeviceMemoryError
+from nyx.text.cache import VERSION, Cache, CacheError, Entry, Say, default_cache, on_stderr
+from nyx.text.sources import BLOCK_BYTES, STDIN_BYTES, PathLike, Source, open_sources
 
 _FORMS: dict[str, Literal["NFC", "NFD", "NFKC", "NFKD"]] = {"nfc": "NFC", "nfd": "NFD", "nfkc": "NFKC", "nfkd": "NFKD"}
 NORMALIZATIONS = (*_FORMS, "none")
-BLOCK_BYTES = 1 << 22
 CODE_POINTS = 0x110000
+CACHED_BYTES = 1 << 22  # below, encoding takes less than 0.1 s, and memory less than the interpreter itself
+HELD_BLOCKS = 16  # how much text without a place to cut is put up with
+
+Observe = Callable[[Source, int, bytes, str], None]  # a source, a byte offset in it, the bytes there, what they became
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +38,7 @@ class Text:
     """A corpus of N characters over S distinct ones.
 
     symbols: (S,) uint32, the distinct code points, ascending.
-    ids: (N,) uint8, uint16 or uint32, indices into `symbols`.
+    ids: (N,) uint8, uint16 or uint32, indices into `symbols`; a read-only np.memmap for a text in the cache.
     utf8_bytes: size of the cleaned text in UTF-8. sha256: hex digest of those bytes.
     sources: the files it came from, in order. normalization: the Unicode form it was brought to.
     """
@@ -44,6 +49,20 @@ class Text:
     sha256: str
     sources: tuple[Path, ...]
     normalization: str
+    key: str = field(default="", init=False)
+    """Of the entry of the cache that `ids` are; "" for ids of another origin."""
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """(S,) how often each symbol occurs."""
+        counts = np.zeros(len(self.symbols), np.int64)
+        for start in range(0, len(self), BLOCK_BYTES):
+            counts += np.bincount(self.ids[start : start + BLOCK_BYTES], minlength=len(counts))
+        return counts
+
+    def _with(self, counts: NDArray[np.int64], key: str = "") -> Text:
+        self.__dict__.update(counts=counts, key=key)
+        return self
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -53,34 +72,47 @@ class Text:
         return self.symbols[self.ids[start:stop]].astype("<u4").tobytes().decode("utf-32-le")
 
 
-def read_text(paths: PathLike | Iterable[PathLike], normalization: str = "nfc") -> Text:
-    """Read UTF-8 text files, folders of them or patterns, as one corpus.
+def read_text(paths: PathLike | Iterable[PathLike], normalization: str = "nfc", *, cache: bool = True,
+              stdin_bytes: int = STDIN_BYTES, say: Say = on_stderr) -> Text:  # fmt: skip
+    """Read UTF-8 text files, folders of them, patterns, or standard input ("-"), as one corpus.
 
     A byte order mark at the start of a file is dropped, CRLF becomes LF, the text is brought to the Unicode form
     `normalization` (one of NORMALIZATIONS), and a newline is put between two files where the first ends without one.
+    cache: keep a text of CACHED_BYTES or more as numbers in the user's cache folder and map it from there; when that
+    folder cannot be used, `say` is told in one line and the text held in memory. stdin_bytes: the most that standard
+    input may have.
     Raises MissingInputError (66) for a file that is not there or not readable; DataError (65) for a pipe, a device, an
-    empty corpus, or bytes that are not UTF-8, with file and byte offset; DeviceMemoryError (71) for a corpus larger
-    than half of the free memory; ConfigError (78) for an unknown form.
+    empty corpus, a file that becomes shorter, or bytes that are not UTF-8, with file and byte offset;
+    DeviceMemoryError (71) for a corpus held in memory and larger than half of the free memory; ConfigError (78) for an
+    unknown form.
     """
-    _check_form(normalization)
-    files = find_files(paths)
-    total = sum(path.stat().st_size for path in files)
-    _check_memory(total)
-    encoder = _Encoder(total + len(files))
-    for path in files:
-        if not encoder.ends_line:
-            encoder.append("\n")
-        for block in _blocks(_decoded(path)):
-            encoder.append(clean(block, normalization))
-    if not encoder.count:
-        names = ", ".join(map(show_path, files[:3])) + (", ..." if len(files) > 3 else "")
-        raise DataError(f"{names}: no text in it: give a file with text")
-    return encoder.finish(tuple(files), normalization)
+    check_form(normalization)
+    return read_sources(open_sources(paths, stdin_bytes), normalization, cache=cache, say=say)
+
+
+def read_sources(sources: Sequence[Source], normalization: str, *, cache: bool = True, say: Say = on_stderr,
+                 observe: Observe | None = None) -> Text:  # fmt: skip
+    """read_text of opened sources. observe: called with every block that is read; bytes that are not UTF-8 then become
+    U+FFFD, and nothing is stored under the text's key."""
+    total = sum(source.size for source in sources)
+    if cache and total >= CACHED_BYTES:
+        store = default_cache(say)
+        try:
+            if observe is None:
+                entry = store.load(_key([_digest(source) for source in sources], normalization))
+                if entry is not None:
+                    return _from_entry(entry, sources, normalization)
+            store.reserve(total, total)
+            return _encode(sources, normalization, store, observe)
+        except CacheError as error:
+            say(f"the text is held in memory, not in the cache of texts: {error}; NYX_CACHE_DIR names another folder")
+    check_memory(total)
+    return _encode(sources, normalization, None, observe)
 
 
 def text_from_string(text: str, normalization: str = "nfc") -> Text:
     """The corpus of a str, cleaned as read_text cleans a file. Raises DataError (65) if it is empty."""
-    _check_form(normalization)
+    check_form(normalization)
     if not text:
         raise DataError("the text is empty: give some characters")
     try:
@@ -88,9 +120,9 @@ def text_from_string(text: str, normalization: str = "nfc") -> Text:
     except UnicodeEncodeError as error:
         code = ord(text[error.start])
         raise DataError(f"the text has a lone surrogate (U+{code:04X}) at character {error.start}") from None
-    encoder = _Encoder(len(text))
+    encoder = _Encoder(_Memory())
     encoder.append(clean(text, normalization))
-    return encoder.finish((), normalization)
+    return encoder.text((), normalization)
 
 
 def clean(text: str, normalization: str) -> str:
@@ -101,12 +133,14 @@ def clean(text: str, normalization: str) -> str:
     return unicodedata.normalize(_FORMS[normalization], text)
 
 
-def _check_form(normalization: str) -> None:
+def check_form(normalization: str) -> None:
+    """Raises ConfigError (78) for a form that is none of NORMALIZATIONS."""
     if normalization not in NORMALIZATIONS:
         raise ConfigError(f"normalization {normalization!r} is unknown: use one of {', '.join(NORMALIZATIONS)}")
 
 
-def _check_memory(total: int) -> None:
+def check_memory(total: int) -> None:
+    """Raises DeviceMemoryError (71) when `total` bytes of a text are more than half of the free memory."""
     if total < 1 << 28:
         return
     import psutil
@@ -115,103 +149,209 @@ def _check_memory(total: int) -> None:
     if total > free // 2:
         gib = 1 << 30
         raise DeviceMemoryError(f"the corpus has {total / gib:.1f} GiB and this machine {free / gib:.1f} GiB of free "
-                                "memory: train on a part of it, at most half as large as the free memory")  # fmt: skip
+                                "memory: let a cache folder with enough room keep it (data.cache, NYX_CACHE_DIR), or "
+                                "train on a part of it")  # fmt: skip
 
 
-def _decoded(path: Path) -> Iterator[str]:
+def _digest(source: Source) -> bytes:
+    digest = hashlib.sha256()
+    for block in source.blocks():
+        digest.update(block)
+    return digest.digest()
+
+
+def _key(digests: Iterable[bytes], normalization: str) -> str:
+    """Of the bytes of every file, what is done to them, and the version of Unicode that says how."""
+    about = f"text {VERSION} {normalization} {unicodedata.unidata_version}\n".encode()
+    return hashlib.sha256(about + b"".join(digests)).hexdigest()
+
+
+def _from_entry(entry: Entry, sources: Sequence[Source], normalization: str) -> Text:
+    text = Text(entry.arrays["symbols"], entry.numbers, entry.about["utf8_bytes"], entry.about["sha256"],
+                tuple(source.path for source in sources), normalization)  # fmt: skip
+    return text._with(entry.arrays["counts"], entry.key)
+
+
+def _encode(sources: Sequence[Source], normalization: str, store: Cache | None, observe: Observe | None) -> Text:
+    """Reads all sources once; the key is of the bytes that were encoded, whatever the files held before or later."""
+    encoder, digests = _Encoder(_Memory() if store is None else _Scratch(store.scratch())), []
+    for source in sources:
+        if not encoder.ends_line:
+            encoder.append("\n")
+        digest = hashlib.sha256()
+        for block in _blocks(_decoded(source, digest, observe), normalization, source):
+            encoder.append(clean(block, normalization))
+        digests.append(digest.digest())
+    if not encoder.count:
+        names = ", ".join(map(str, sources[:3])) + (", ..." if len(sources) > 3 else "")
+        raise DataError(f"{names}: no text in it: give a file with text")
+    if store is None:
+        return encoder.text(tuple(source.path for source in sources), normalization)
+    key = _key(digests, normalization + (" repaired" if observe else ""))
+    return _from_entry(encoder.entry(store, key), sources, normalization)
+
+
+def _decoded(source: Source, digest: hashlib._Hash, observe: Observe | None) -> Iterator[str]:
     """The characters of a UTF-8 file, in pieces, without a leading byte order mark."""
     offset, pending = 0, b""  # pending holds the start of a character that a piece cut off
-    try:
-        with os.fdopen(open_input(path), "rb") as file:
-            while True:
-                chunk = file.read(BLOCK_BYTES)
-                data = pending + chunk
-                text, used = codecs.utf_8_decode(data, "strict", not chunk)
-                yield text.removeprefix("\ufeff") if offset == 0 else text
-                offset, pending = offset + used, data[used:]
-                if not chunk:
-                    return
-    except UnicodeDecodeError as error:
-        raise DataError(_not_utf8(path, offset, error)) from None
-    except OSError as error:
-        raise StorageError(
-            f"cannot read {show_path(path)} at byte {offset}: {error.strerror}; check the disk"
-        ) from None
+    blocks, ended = source.blocks(), False
+    while not ended:
+        block = next(blocks, b"")
+        ended = not block
+        digest.update(block)
+        data = pending + block
+        try:
+            text, used = codecs.utf_8_decode(data, "replace" if observe else "strict", ended)
+        except UnicodeDecodeError as error:
+            raise DataError(_not_utf8(source, offset, error)) from None
+        if observe:
+            observe(source, offset, data[:used], text)
+        yield text.removeprefix("\ufeff") if offset == 0 else text
+        offset, pending = offset + used, data[used:]
 
 
-def _not_utf8(path: Path, offset: int, error: UnicodeDecodeError) -> str:
+def _not_utf8(source: Source, offset: int, error: UnicodeDecodeError) -> str:
     at = offset + error.start
     utf16 = at == 0 and error.object[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-    byte, source = error.object[error.start], "UTF-16" if utf16 else "its encoding"
-    return f"{show_path(path)}: byte offset {at} (0x{byte:02x}) is not UTF-8: convert the file from {source}"
+    byte, encoding = error.object[error.start], "UTF-16" if utf16 else "its encoding"
+    return f"{source}: byte offset {at} (0x{byte:02x}) is not UTF-8: convert the file from {encoding}"
 
 
-def _blocks(pieces: Iterable[str]) -> Iterator[str]:
+def _blocks(pieces: Iterable[str], normalization: str, source: Source) -> Iterator[str]:
     """The same text cut where cleaning each block alone equals cleaning the whole."""
     held: list[str] = []
-    for piece in pieces:
-        cut = _last_cut(piece)
+    for piece in filter(None, pieces):
+        cut = _last_cut(held[-1] if held else "", piece, normalization)
         if cut is None:
             held.append(piece)
+            if len(held) > HELD_BLOCKS:
+                raise DataError(f"{source}: more than {sum(map(len, held[1:]))} characters in a row that all combine "
+                                "with the one before: set data.normalization to none")  # fmt: skip
         else:
             yield "".join([*held, piece[:cut]])
             held = [piece[cut:]]
     yield "".join(held)
 
 
-def _last_cut(text: str) -> int | None:
-    """The last index whose character no normalization form joins with what stands before it, and is no CRLF's LF:
-    ASCII and the CJK unified ideographs are such (starters that never compose with a preceding character)."""
+def _last_cut(before: str, text: str, normalization: str) -> int | None:
+    """The last index whose character the form does not join with what stands before it, and that is no CRLF's LF."""
     for i in range(len(text) - 1, -1, -1):
         c = text[i]
-        if (c <= "\x7f" and c != "\n") or "\u4e00" <= c <= "\u9fff":
+        if c == "\n":
+            if text[i - 1] != "\r" if i else before[-1:] != "\r":
+                return i
+        elif c <= "\x7f" or normalization == "none" or not _joins(c):
             return i
     return None
+
+
+def _joins(c: str) -> bool:
+    """Whether some form may put this character together, or in another order, with what stands before it: it has a
+    combining class, or is the second of a composition, or its decomposition begins so (UAX 15, section 9)."""
+    firsts = {unicodedata.normalize("NFD", c)[0], unicodedata.normalize("NFKD", c)[0]}
+    return any(unicodedata.combining(f) or f in _seconds() or "\u1160" <= f <= "\u11ff" for f in firsts)
+
+
+@once
+def _seconds() -> frozenset[str]:
+    """Every character that a canonical decomposition has in second place."""
+    parts = (unicodedata.decomposition(chr(code)).split() for code in range(0x80, CODE_POINTS))
+    return frozenset(chr(int(part[1], 16)) for part in parts if len(part) == 2 and part[0][0] != "<")
+
+
+class _Memory:
+    """Blocks of numbers kept in memory; each is let go of when it is read back."""
+
+    def __init__(self) -> None:
+        self._kept: list[NDArray[np.unsignedinteger]] = []
+
+    def append(self, block: NDArray[np.unsignedinteger]) -> None:
+        self._kept.append(block)
+
+    def blocks(self) -> Iterator[NDArray[np.unsignedinteger]]:
+        self._kept.reverse()
+        while self._kept:
+            yield self._kept.pop()
+
+
+class _Scratch:
+    """Blocks of numbers kept in a file that is gone when it is closed."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._kept: list[tuple[np.dtype, int]] = []
+
+    def append(self, block: NDArray[np.unsignedinteger]) -> None:
+        try:
+            data = block.data.cast("B")
+            while data:
+                data = data[self._file.write(data) :]
+        except OSError as error:
+            raise CacheError(f"cannot write there: {error.strerror}") from None
+        self._kept.append((block.dtype, len(block)))
+
+    def blocks(self) -> Iterator[NDArray[np.unsignedinteger]]:
+        with self._file:
+            self._file.seek(0)
+            for dtype, count in self._kept:
+                yield np.fromfile(self._file, dtype, count)
 
 
 class _Encoder:
     """Encodes blocks into indices, numbering characters as they first appear and sorting them at the end."""
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, kept: _Memory | _Scratch) -> None:
         self.count, self.utf8_bytes, self.ends_line = 0, 0, True
         self._hash = hashlib.sha256()
         self._number = np.full(CODE_POINTS, -1, np.int32)  # code point -> order of first appearance
         self._symbols = np.empty(0, np.uint32)
-        self._ids: NDArray[np.unsignedinteger] = np.empty(capacity, np.uint8)  # committed only where written
+        self._counts = np.empty(0, np.int64)
+        self._kept = kept
 
     def append(self, text: str) -> None:
-        if not text:
-            return
+        for start in range(0, len(text), BLOCK_BYTES):
+            self._append(text[start : start + BLOCK_BYTES])
+
+    def _append(self, text: str) -> None:
         data = text.encode()
         self._hash.update(data)
         self.utf8_bytes += len(data)
-        codes = np.frombuffer(text.encode("utf-32-le"), "<u4")
+        self.count += len(text)
+        self.ends_line = text[-1] == "\n"
+        codes = np.frombuffer(data, np.uint8) if len(data) == len(text) else np.frombuffer(
+            text.encode("utf-32-le"), "<u4")  # fmt: skip
         numbers = self._number[codes]
         if numbers.min() < 0:
-            new = np.unique(codes[numbers < 0])
+            new = np.unique(codes[numbers < 0]).astype(np.uint32)
             self._number[new] = np.arange(len(self._symbols), len(self._symbols) + len(new))
             self._symbols = np.concatenate([self._symbols, new])
             numbers = self._number[codes]
-        end = self.count + len(codes)
-        self._make_room(end)
-        self._ids[self.count : end] = numbers
-        self.count, self.ends_line = end, text[-1] == "\n"
+        counts = np.bincount(numbers, minlength=len(self._symbols))
+        counts[: len(self._counts)] += self._counts
+        self._counts = counts
+        self._kept.append(numbers.astype(self._dtype()))
 
-    def _make_room(self, size: int) -> None:
-        largest = len(self._symbols) - 1
-        dtype = np.uint8 if largest < 1 << 8 else np.uint16 if largest < 1 << 16 else np.uint32
-        if size > len(self._ids) or self._ids.dtype != dtype:
-            capacity = len(self._ids) if size <= len(self._ids) else size + size // 4
-            larger = np.empty(capacity, dtype)
-            larger[: self.count] = self._ids[: self.count]
-            self._ids = larger
+    def _dtype(self) -> np.dtype:
+        return np.min_scalar_type(len(self._symbols) - 1)
 
-    def finish(self, sources: tuple[Path, ...], normalization: str) -> Text:
+    def text(self, sources: tuple[Path, ...], normalization: str) -> Text:
+        """The Text, in memory."""
         order = np.argsort(self._symbols)
-        rank = np.empty(len(order), self._ids.dtype)
+        ids, end = np.empty(self.count, self._dtype()), 0  # committed only where written
+        for block in self._sorted(order):
+            ids[end : end + len(block)] = block
+            end += len(block)
+        text = Text(self._symbols[order], ids, self.utf8_bytes, self._hash.hexdigest(), sources, normalization)
+        return text._with(self._counts[order])
+
+    def entry(self, store: Cache, key: str) -> Entry:
+        """The same as an entry of the cache."""
+        order = np.argsort(self._symbols)
+        arrays = {"symbols": self._symbols[order], "counts": self._counts[order]}
+        about = {"utf8_bytes": self.utf8_bytes, "sha256": self._hash.hexdigest()}
+        return store.store(key, self._sorted(order), arrays, about)
+
+    def _sorted(self, order: NDArray[np.intp]) -> Iterator[NDArray[np.unsignedinteger]]:
+        rank = np.empty(len(order), self._dtype())
         rank[order] = np.arange(len(order))
-        ids = self._ids[: self.count]
-        for start in range(0, self.count, BLOCK_BYTES):
-            block = ids[start : start + BLOCK_BYTES]
-            block[:] = rank[block]
-        return Text(self._symbols[order], ids, self.utf8_bytes, self._hash.hexdigest(), sources, normalization)
+        return (rank[block] for block in self._kept.blocks())

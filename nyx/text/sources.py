@@ -1,25 +1,108 @@
-"""Which files a corpus is read from: files, folders and patterns, checked before a single byte is read."""
+"""Which files a corpus is read from: files, folders, patterns and standard input, checked before a byte is read."""
 
 from __future__ import annotations
 
 import glob
 import os
 import stat
-from collections.abc import Iterable
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from nyx.errors import DataError, MissingInputError
-from nyx.files import show_path
+from nyx.errors import DataError, MissingInputError, StorageError
+from nyx.files import open_input, show_path
 
 TEXT_SUFFIXES = (".txt", ".text", ".md")
+STDIN = "-"
+STDIN_BYTES = 1 << 26
+BLOCK_BYTES = 1 << 20  # what is read at a time
+WHOLE_BYTES = 1 << 22  # a file from this size on must not have a hole: no program leaves one in a text on purpose
 PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file of a corpus, or what standard input gave (then `copy` has it, and the path is "-").
+
+    size: bytes when it was looked at; it is read as long as it is when it is opened.
+    """
+
+    path: Path
+    size: int
+    copy: BinaryIO | None = None
+
+    def __str__(self) -> str:
+        return show_path(self.path) if self.copy is None else "standard input"
+
+    def blocks(self) -> Iterator[bytes]:
+        """The bytes, BLOCK_BYTES at a time: as many as there are at this moment, so that one that grows has an end.
+
+        Raises MissingInputError (66) when it is gone, DataError (65) when it is no regular file any more or becomes
+        shorter on the way, StorageError (74) when the disk fails.
+        """
+        offset = 0
+        try:
+            with os.fdopen(open_input(self.path) if self.copy is None else os.dup(self.copy.fileno()), "rb", 0) as file:
+                size = os.fstat(file.fileno()).st_size
+                if size >= WHOLE_BYTES:
+                    self._refuse_hole(file)
+                while offset < size:
+                    file.seek(offset)  # the copy's place in the file is one for all who read it
+                    block = file.read(min(BLOCK_BYTES, size - offset))
+                    if not block:
+                        raise DataError(f"{self}: it ends at byte offset {offset} and had {size} bytes when it was "
+                                        "opened: start again when no program writes to it")  # fmt: skip
+                    offset += len(block)
+                    yield block
+        except OSError as error:
+            raise StorageError(f"cannot read {self} at byte {offset}: {error.strerror}; check the disk") from None
+
+    def _refuse_hole(self, file: BinaryIO) -> None:
+        if self.copy is not None or not hasattr(os, "SEEK_HOLE"):
+            return
+        size, hole = os.fstat(file.fileno()).st_size, file.seek(0, os.SEEK_HOLE)
+        if hole < size:
+            raise DataError(f"{self}: at byte offset {hole} of {size} is a hole that was never written: the file is "
+                            "not complete; make it again")  # fmt: skip
+
+
+def open_sources(paths: PathLike | Iterable[PathLike], stdin_bytes: int = STDIN_BYTES) -> list[Source]:
+    """What `paths` names, ready to be read as often as needed; "-" is standard input, read here to its end.
+
+    Raises as find_files does, and DataError (65) when standard input has more than stdin_bytes.
+    """
+    return [Source(path, 0, _standard_input(stdin_bytes)) if is_stdin(path) else Source(path, _status(path).st_size)
+            for path in find_files(paths)]  # fmt: skip
+
+
+def is_stdin(path: PathLike) -> bool:
+    """Whether this stands for standard input; a file of that name is `./-`."""
+    return os.fspath(path) == STDIN
+
+
+def _standard_input(limit: int) -> BinaryIO:
+    """A temporary file without a name that holds what came in."""
+    try:
+        copy, count = tempfile.TemporaryFile(buffering=0), 0  # noqa: SIM115 (lives as long as its Source)
+        while block := os.read(sys.stdin.fileno(), BLOCK_BYTES):
+            count += len(block)
+            if count > limit:
+                raise DataError(f"standard input has more than {limit} bytes: give a file, or raise data.stdin_bytes")
+            copy.write(block)
+    except (OSError, ValueError, AttributeError) as error:  # closed, or none at all
+        raise StorageError(f"cannot read standard input: {error}; give a file") from None
+    return copy
 
 
 def find_files(paths: PathLike | Iterable[PathLike]) -> list[Path]:
     """The regular files that `paths` names, in the order given and each once.
 
-    A path is a file of any name, a folder (every TEXT_SUFFIXES file in it and below, sorted, hidden ones and links to
-    folders left out), or a pattern with `*`, `?` or `[` (sorted). Raises MissingInputError (66) for what is not there
+    A path is "-" (kept as it is; a file of that name becomes absolute), a file of any name, a folder (every
+    TEXT_SUFFIXES file in it and below, sorted, hidden ones and links to folders left out), or a pattern with `*`, `?`
+    or `[` (sorted). Raises MissingInputError (66) for what is not there
     and DataError (65) for what is no text file: a pipe, a device, a folder without text. Nothing is opened.
     """
     named = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
@@ -27,6 +110,9 @@ def find_files(paths: PathLike | Iterable[PathLike]) -> list[Path]:
         raise MissingInputError("no corpus is named: give at least one text file")
     files: dict[tuple[int, int], Path] = {}
     for name in named:
+        if is_stdin(name):
+            files.setdefault((-1, -1), Path(STDIN))
+            continue
         for path in _expand(os.fspath(name)):
             info = _status(path)
             files.setdefault((info.st_dev, info.st_ino), path)
@@ -40,6 +126,7 @@ def _expand(name: str) -> list[Path]:
             raise MissingInputError(f"{show_path(name)}: no file matches this pattern")
         return [file for match in matches for file in _expand(match)]
     path = Path(name)
+    path = path.absolute() if is_stdin(path) else path
     mode = _status(path).st_mode
     if stat.S_ISDIR(mode):
         return _text_files_in(path)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import codecs
+import hashlib
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nyx.errors import CheckpointError, ConfigError, DataError
-from nyx.text.corpus import CODE_POINTS, NORMALIZATIONS, Text, clean
+from nyx.text.cache import VERSION, CacheError, Say, default_cache, on_stderr
+from nyx.text.corpus import CODE_POINTS, NORMALIZATIONS, Text, check_memory, clean
+from nyx.text.sources import BLOCK_BYTES
+
+Unknown = Literal["error", "skip", "bytes"]
 
 GLYPHS = "∅⊤⊥⊠⟁🜊🜂🜁🜃🜄◇◆ℤℝλ∀∃"  # the 17 non-ASCII characters of the small language's published examples
 MOST_SYMBOLS = 1 << 21  # more than Unicode has
@@ -19,12 +25,15 @@ FIXED: dict[str, tuple[str, tuple[str, ...]]] = {
     "hlx-115": (ASCII + "\n" + GLYPHS, ("padding", "end")),
     "hlx-117": (ASCII + "\n" + GLYPHS, ("padding", "end", "begin", "unknown")),
 }
+BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
+"""Names of the special symbols that write a character the vocabulary has not as its UTF-8 bytes."""
 
 
 class Vocabulary:
     """V symbols: the characters in order, then the special ones (padding, end, ...), then reserved ones up to `size`.
 
-    characters: distinct characters; a symbol's id is its place. specials: names of symbols that stand for no character.
+    characters: distinct characters; a symbol's id is its place. specials: names of symbols that stand for no character;
+    with all of BYTES among them, in order, every character can be written.
     size: V, or None for just these. normalization: the Unicode form text is brought to before it is looked up.
     Raises ConfigError (78) if they do not fit in `size`, or something occurs twice. Immutable; compares by value.
     """
@@ -46,24 +55,66 @@ class Vocabulary:
         codes = np.array([ord(c) for c in characters], np.uint32)
         self._order = np.argsort(codes).astype(np.int32)  # rank by code point -> id
         self._sorted = codes[self._order]
+        self._first_byte = self.special(BYTES[0]) if "\n".join(BYTES) in "\n".join(self.specials) else None
         self.utf8_lengths = np.zeros(self._size, np.uint8)
         self.utf8_lengths[: len(codes)] = 1 + (codes > 0x7F).astype(np.uint8) + (codes > 0x7FF) + (codes > 0xFFFF)
-        """(V,) UTF-8 bytes of each symbol; 0 for one that is no character."""
+        if self._first_byte is not None:
+            self.utf8_lengths[self._first_byte : self._first_byte + 256] = 1
+        """(V,) UTF-8 bytes of each symbol; 0 for one that writes nothing."""
         self.utf8_lengths.flags.writeable = False
 
     @classmethod
     def from_text(cls, text: Text, size: int | None = None) -> Vocabulary:
         """The distinct characters of a corpus in the order of their code points."""
-        characters = text.symbols.astype("<u4").tobytes().decode("utf-32-le")
-        return cls(characters, (), size, text.normalization)
+        return cls.build(text, size=size)
 
     @classmethod
-    def fixed(cls, name: str, size: int | None = None) -> Vocabulary:
+    def build(cls, text: Text, *, size: int | None = None, max_characters: int | None = None,
+              unknown: Unknown = "error") -> Vocabulary:  # fmt: skip
+        """The characters of a corpus in the order of their code points; with max_characters only so many of them, the
+        most frequent ones (of equally frequent ones the lower code points). unknown "bytes" adds BYTES.
+
+        Raises DataError (65) when characters do not fit in and `unknown` is "error"; ConfigError (78) as the class.
+        """
+        chosen = _chosen(text, "", max_characters, unknown)
+        return cls(chosen, BYTES if unknown == "bytes" else (), size, text.normalization)
+
+    @classmethod
+    def fixed(cls, name: str, size: int | None = None, *, unknown: Unknown = "error") -> Vocabulary:
         """A vocabulary of the small language: "hlx-115" (printable ASCII, newline, 17 glyphs, padding, end) or
-        "hlx-117" (those, begin and unknown). Raises ConfigError (78) for another name."""
+        "hlx-117" (those, begin and unknown); unknown "bytes" adds BYTES. Raises ConfigError (78) for another name."""
         if name not in FIXED:
             raise ConfigError(f"vocabulary {name!r} is unknown: use one of {', '.join(FIXED)}")
-        return cls(*FIXED[name], size)
+        characters, specials = FIXED[name]
+        return cls(characters, specials + (BYTES if unknown == "bytes" else ()), size)
+
+    def extended(self, text: Text, size: int | None = None, *, max_characters: int | None = None,
+                 unknown: Unknown = "error") -> Vocabulary:  # fmt: skip
+        """These characters in their order, then those of a text that are not among them, in the order of their code
+        points, then the special symbols. max_characters: of all together; what is here stays. unknown: as in build.
+        size: by default as large as this one, or as is needed. Raises as build does."""
+        characters = self.characters + _chosen(text, self.characters, max_characters, unknown)
+        specials = self.specials + (BYTES if unknown == "bytes" and not self.writes_bytes else ())
+        least = max(self._size, len(characters) + len(specials))
+        return Vocabulary(characters, specials, least if size is None else size, self.normalization)
+
+    def rows_from(self, old: Vocabulary) -> NDArray[np.int64]:
+        """(V,) where each symbol of this vocabulary stands in `old`, or -1: a character or a special symbol by itself,
+        a reserved one at the place it has here. No place occurs twice."""
+        rows = np.full(self._size, -1, np.int64)
+        rows[: len(self.characters)] = old._look_up(np.array([ord(c) for c in self.characters], np.uint32))
+        for place, name in enumerate(self.specials, len(self.characters)):
+            found = old.special(name)
+            rows[place] = -1 if found is None else found
+        first = max(len(self.characters) + len(self.specials), len(old.characters) + len(old.specials))
+        last = min(self._size, old._size)
+        rows[first:last] = np.arange(first, max(first, last))
+        return rows
+
+    @property
+    def writes_bytes(self) -> bool:
+        """Whether a character that is not here can be written as its UTF-8 bytes."""
+        return self._first_byte is not None
 
     def __len__(self) -> int:
         return self._size
@@ -87,44 +138,109 @@ class Vocabulary:
     def encode(self, text: str, what: str = "the prompt") -> NDArray[np.int32]:
         """(T,) the ids of a str, after CRLF and normalization as in the corpus.
 
-        Raises DataError (65) naming the first character that is not in the vocabulary, its code point and position
-        (counted from 0 in the cleaned text); `what` names the text in that message.
+        Raises DataError (65) naming the first character that cannot be written, its code point and position (counted
+        from 0 in the cleaned text); `what` names the text in that message.
         """
         text = clean(text, self.normalization)
         codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
-        ids = self._look_up(codes)
-        if (ids < 0).any():
-            at = int(np.argmax(ids < 0))
+        symbols, ids = np.unique(codes, return_inverse=True)
+        spelled, lengths = self._spell(symbols, np.int32)
+        if not lengths.all():
+            at = int(np.argmax(lengths[ids] == 0))
             raise DataError(f"{what}: {_name(int(codes[at]))} at position {at} is not among the "
                             f"{len(self.characters)} characters this model knows: leave it out")  # fmt: skip
+        return _write(ids, spelled, lengths)
+
+    def encode_text(self, text: Text, *, unknown: Unknown = "error", say: Say = on_stderr) -> NDArray[Any]:
+        """(N,) the ids of a corpus, in the narrowest unsigned type. Its own array when nothing has to be renumbered;
+        otherwise for a text in the cache a read-only np.memmap of another entry there.
+
+        A character that is not here becomes its bytes when the vocabulary has BYTES; else it is left out when `unknown`
+        is "skip", with a line to `say`. Raises DataError (65) naming the characters that cannot be written and where
+        one stands.
+        """
+        spelled, lengths = self._spell(text.symbols, np.min_scalar_type(self._size - 1), skip=unknown == "skip")
+        self._check(text, lengths, unknown, say)
+        if (lengths == 1).all() and np.array_equal(spelled[:, 0], np.arange(len(spelled))):
+            return text.ids
+
+        def blocks() -> Iterator[NDArray[Any]]:
+            for start in range(0, len(text), BLOCK_BYTES):
+                yield _write(text.ids[start : start + BLOCK_BYTES], spelled, lengths)
+
+        count = int(lengths @ text.counts)
+        if text.key and count:
+            store, about = default_cache(say), f"ids {VERSION} {text.key} {spelled.dtype}\n".encode()
+            key = hashlib.sha256(about + spelled.tobytes() + lengths.tobytes()).hexdigest()
+            try:
+                entry = store.load(key)
+                if entry is None:
+                    store.reserve(count * spelled.itemsize)
+                    entry = store.store(key, blocks(), {}, {})
+                return entry.numbers
+            except CacheError as error:
+                say(f"the text's symbols are held in memory, not in the cache of texts: {error}; "
+                    "NYX_CACHE_DIR names another folder")  # fmt: skip
+        check_memory(count * spelled.itemsize)
+        ids, end = np.empty(count, spelled.dtype), 0
+        for block in blocks():
+            ids[end : end + len(block)] = block
+            end += len(block)
         return ids
 
-    def encode_text(self, text: Text) -> NDArray[Any]:
-        """(N,) the ids of a corpus, in the narrowest unsigned type. Its own array when nothing has to be renumbered.
+    def lengths(self, codes: NDArray[Any], unknown: Unknown = "error") -> NDArray[np.int64]:
+        """(S,) how many symbols encode_text writes for each of S code points: 1 for a character of this vocabulary; for
+        another as many as it has bytes, or 0 where it cannot be written or is left out."""
+        return self._spell(codes, np.int32, skip=unknown == "skip")[1]
 
-        Raises DataError (65) naming the characters that are not in the vocabulary and where the first one stands.
-        """
-        table = self._look_up(text.symbols)
-        missing = np.flatnonzero(table < 0)
-        if len(missing):
-            at = int(np.argmax(text.ids == missing[0]))
-            names = ", ".join(_name(int(code)) for code in text.symbols[missing[:3]])
-            more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-            raise DataError(f"the corpus has {names}{more}, unknown to this vocabulary of {len(self.characters)} "
-                            f"characters; the first one is at character {at}: leave them out")  # fmt: skip
-        if np.array_equal(table, np.arange(len(table))):
-            return text.ids
-        return table.astype(np.min_scalar_type(self._size - 1))[text.ids]
+    def _spell(self, codes: NDArray[Any], dtype: Any, skip: bool = False) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """(S, 4) the ids that write each of S code points, and (S,) how many they are: 0 when it cannot be written.
+        skip: write no bytes."""
+        ids = self._look_up(codes)
+        spelled, lengths = np.zeros((len(codes), 4), dtype), np.ones(len(codes), np.int64)
+        spelled[:, 0] = np.maximum(ids, 0)
+        for row in np.flatnonzero(ids < 0):
+            data = b""
+            if self._first_byte is not None and not skip and not 0xD800 <= codes[row] < 0xE000:
+                data = chr(codes[row]).encode()
+                spelled[row, : len(data)] = np.frombuffer(data, np.uint8) + np.int64(self._first_byte)
+            lengths[row] = len(data)
+        return spelled, lengths
+
+    def _check(self, text: Text, lengths: NDArray[np.int64], unknown: Unknown, say: Say) -> None:
+        """Says how many characters are left out, or raises DataError where none may be."""
+        missing = np.flatnonzero(lengths == 0)
+        if not len(missing):
+            return
+        names = ", ".join(_name(int(code)) for code in text.symbols[missing[:3]])
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        if unknown == "skip":
+            count = int(text.counts[missing].sum())
+            say(f"{count} of {len(text)} characters of the text are not in the vocabulary and left out: {names}{more}")
+            return
+        blocks = (text.ids[start : start + BLOCK_BYTES] == missing[0] for start in range(0, len(text), BLOCK_BYTES))
+        at = next(number * BLOCK_BYTES + int(np.argmax(found)) for number, found in enumerate(blocks) if found.any())
+        raise DataError(f"the corpus has {names}{more}, unknown to this vocabulary of {len(self.characters)} "
+                        f"characters; the first one is at character {at}: leave them out, or say how "
+                        "(data.unknown)")  # fmt: skip
 
     def decode(self, ids: ArrayLike) -> str:
-        """The text of (T,) ids; a symbol that is no character becomes U+FFFD. Raises DataError (65) for an id
-        outside 0..V-1."""
+        """The text of (T,) ids; a symbol that writes nothing, and bytes that make no character, become U+FFFD. Raises
+        DataError (65) for an id outside 0..V-1."""
         numbers = np.asarray(ids, np.int64).reshape(-1)
         if len(numbers) and (numbers.min() < 0 or numbers.max() >= self._size):
             raise DataError(f"a symbol is outside 0..{self._size - 1}: the ids are of another vocabulary")
+        if self._first_byte is not None:
+            return b"".join(map(self._written, numbers.tolist())).decode("utf-8", "replace")
         table = np.full(self._size, 0xFFFD, "<u4")
         table[self._order] = self._sorted
         return table[numbers].tobytes().decode("utf-32-le")
+
+    def _written(self, symbol: int) -> bytes:
+        if symbol < len(self.characters):
+            return self.characters[symbol].encode()
+        byte = -1 if self._first_byte is None else symbol - self._first_byte
+        return bytes([byte]) if 0 <= byte < 256 else "\ufffd".encode()
 
     def count_bytes(self, ids: NDArray[np.integer]) -> int:
         """UTF-8 bytes of the characters in `ids` of any shape; ids below 0 (ignored targets) count nothing."""
@@ -134,9 +250,7 @@ class Vocabulary:
         """In words, what differs from `other`; "" when they are equal."""
         rows = [
             f"{field}: {a!r} here, {b!r} there"
-            for field, a, b in zip(
-                ("specials", "size", "normalization"), self._key()[1:], other._key()[1:], strict=True
-            )
+            for field, a, b in zip(("specials", "size", "normalization"), self._shown(), other._shown(), strict=True)
             if a != b
         ]
         for mine, theirs, where in ((self, other, "here"), (other, self, "there")):
@@ -146,6 +260,10 @@ class Vocabulary:
         if self.characters != other.characters and not any("characters only" in row for row in rows):
             rows.append("the same characters in another order")
         return "; ".join(rows)
+
+    def _shown(self) -> tuple[tuple[str, ...], int, str]:
+        names = tuple(name for name in self.specials if not self.writes_bytes or name not in BYTES)
+        return names + ("256 bytes",) * self.writes_bytes, self._size, self.normalization
 
     def to_json(self) -> str:
         """One line of ASCII that from_json turns back into an equal vocabulary."""
@@ -170,6 +288,42 @@ class Vocabulary:
         """Ids of code points of any shape, -1 where there is none."""
         rank = np.minimum(np.searchsorted(self._sorted, codes), len(self._sorted) - 1)
         return np.where(self._sorted[rank] == codes, self._order[rank], np.int32(-1))
+
+
+class Decoder:
+    """The text of symbols that come one at a time: bytes are kept back until they make a character."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary, self._utf8 = vocabulary, codecs.getincrementaldecoder("utf-8")("replace")
+
+    def push(self, symbol: int) -> str:
+        """What is certain now that this symbol has come."""
+        return self._utf8.decode(self._vocabulary._written(symbol))
+
+    def end(self) -> str:
+        """What is still kept back, after the last symbol."""
+        return self._utf8.decode(b"", True)
+
+
+def _chosen(text: Text, known: str, most: int | None, unknown: Unknown) -> str:
+    """The characters of a text that are not `known`, in order; the most frequent ones when all together are more than
+    `most`."""
+    new = ~np.isin(text.symbols, np.array([ord(c) for c in known], np.uint32))
+    symbols, counts = text.symbols[new], text.counts[new]
+    room = len(symbols) if most is None else max(0, most - len(known))
+    if len(symbols) > room:
+        if unknown == "error":
+            raise DataError(f"the text has {len(known) + len(symbols)} distinct characters and data.max_characters is "
+                            f"{most}: set data.unknown to skip or bytes, or data.max_characters higher")  # fmt: skip
+        symbols = np.sort(symbols[np.argsort(-counts, kind="stable")[:room]])
+    return symbols.astype("<u4").tobytes().decode("utf-32-le")
+
+
+def _write(ids: NDArray[Any], spelled: NDArray[Any], lengths: NDArray[np.int64]) -> NDArray[Any]:
+    """(M,) the rows `ids` of `spelled` (S, 4), each as long as `lengths` (S,) says, one after another."""
+    if (lengths == 1).all():
+        return spelled[:, 0][ids]
+    return spelled[ids][np.arange(4) < lengths[ids][:, None]]
 
 
 def _name(code: int) -> str:
