@@ -61,9 +61,11 @@ class Backend(ABC):
         """A copy of a persistent tensor or of a view of one, in the tensor's shape."""
 
     @abstractmethod
-    def release(self, programs: Iterable[Program], tensors: Iterable[Tensor] = ()) -> None:
-        """Forgets Programs, and frees these persistent tensors (one that is used again starts as zeros) and the room
-        for temporaries, which the Programs that stay take again when they run."""
+    def release(self, keep: Iterable[Tensor]) -> None:
+        """Forgets every Program and frees everything but these persistent tensors.
+
+        A Program that runs again is prepared anew then, and a tensor that is used again starts as zeros.
+        """
 
     @abstractmethod
     def memory(self) -> MemoryUse:

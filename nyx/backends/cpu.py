@@ -81,13 +81,12 @@ class CpuBackend(Backend):
             raise ProgramError(f"[read] {tensor!r} is a temporary")
         return _view(self._allocate(tensor.root), tensor).copy()
 
-    def release(self, programs: Iterable[Program], tensors: Iterable[Tensor] = ()) -> None:
+    def release(self, keep: Iterable[Tensor]) -> None:
         self._plans.clear()  # they point into the arena
+        self._placements.clear()
         self._arena = np.empty(0, np.uint8)
-        for program in programs:
-            self._placements.pop(program, None)
-        for tensor in tensors:
-            self._store.pop(tensor.root, None)
+        kept = {tensor.root for tensor in keep}
+        self._store = {root: values for root, values in self._store.items() if root in kept}
 
     def available(self) -> int | None:
         return host.free_memory()

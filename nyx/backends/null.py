@@ -50,10 +50,9 @@ class NullBackend(Backend):
     def read(self, tensor: Tensor) -> np.ndarray:
         raise ProgramError(f"[read] the null backend holds no values, and {tensor!r} was asked for")
 
-    def release(self, programs: Iterable[Program], tensors: Iterable[Tensor] = ()) -> None:
-        for program in programs:
-            self._plans.pop(program, None)
-        self._roots -= {tensor.root for tensor in tensors}
+    def release(self, keep: Iterable[Tensor]) -> None:
+        self._plans.clear()
+        self._roots &= {tensor.root for tensor in keep}
 
     def roots(self) -> set[Tensor]:
         """The persistent tensors that would be allocated."""

@@ -98,8 +98,13 @@ class Parameters:
         return self._twins[kind]
 
     def twin(self, kind: str, index: int, start: int, stop: int) -> Tensor:
-        """The range start:stop of flat buffer `index` of kind param, grad, m, v."""
+        """The range start:stop of flat buffer `index` of kind param, grad, m, v, or any other."""
         return self._flats(kind)[index].flat(start, (stop - start,))
+
+    def flats(self) -> Iterator[tuple[str, Tensor]]:
+        """Every flat buffer that something named so far, with its kind."""
+        for kind, tensors in self._twins.items():
+            yield from ((kind, tensor) for tensor in tensors)
 
     def like(self, kind: str, name: str) -> Tensor:
         """The tensor of that kind (param, grad, m, v) that belongs to a parameter, in its shape."""

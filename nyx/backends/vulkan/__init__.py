@@ -85,7 +85,7 @@ class VulkanBackend(Backend):
             raise DeviceError(
                 f"{self.description} returns wrong values in a round trip: use --device cpu, or another driver"
             )
-        self.release((), [probe])
+        self.release(())
 
     # Programs
 
@@ -121,7 +121,7 @@ class VulkanBackend(Backend):
             for key, words in sizes.items():
                 self._buffers[key] = self._device.buffer(words, "device")
         except DeviceMemoryError:
-            self.release(())
+            self._forget()
             raise
 
     def _free(self, keys: set[Hashable]) -> None:
@@ -130,18 +130,24 @@ class VulkanBackend(Backend):
         for key in keys:
             del self._buffers[key]
 
-    def release(self, programs: Iterable[Program], tensors: Iterable[Tensor] = ()) -> None:
+    def release(self, keep: Iterable[Tensor]) -> None:
+        """Small tensors that share a buffer are freed together, once none of them is kept."""
+        self._forget()
+        kept = {tensor.root for tensor in keep}
+        for key, roots in list(self._members.items()):
+            for root in roots - kept:
+                del self._places[root]
+            roots &= kept
+            if not roots:
+                del self._members[key]
+                self._free({key})
+
+    def _forget(self) -> None:
+        """Forgets every Program and frees the temporaries."""
         self.synchronize()
         self._recordings.clear()
         self._plans.clear()
-        unused: set[Hashable] = {key for key in self._buffers if isinstance(key, tuple)}
-        for root in {tensor.root for tensor in tensors} & self._places.keys():
-            key, _ = self._places.pop(root)
-            self._members[key].remove(root)
-            if not self._members[key]:
-                del self._members[key]
-                unused.add(key)
-        self._free(unused)
+        self._free({key for key in self._buffers if isinstance(key, tuple)})
 
     def _keys_of(self, program: Program) -> set[Hashable]:
         return {("temp", *key) for key in self._plans[program][1].sizes}
