@@ -42,7 +42,7 @@ class Group:
 
 
 class Optimizer(ABC):
-    """Global-norm clipping, decoupled weight decay and the moments of Adam, all on the device; subclasses give the rule.
+    """Global-norm clipping, decoupled weight decay and Adam's moments, all on the device; subclasses give the rule.
 
     A parameter that no gradient reaches is neither updated nor decayed, and its bias correction waits with it, as in
     PyTorch where its gradient is None. `control` holds scale, norm, flag, and the step at which the flag was set.
@@ -52,7 +52,7 @@ class Optimizer(ABC):
     def __init__(
         self,
         parameters: Parameters,
-        reached: dict[int | None, Iterable[Tensor]],
+        reached: Mapping[int | None, Iterable[Tensor]],
         updates: Mapping[str, int],
         train: TrainConfig,
     ) -> None:
@@ -160,7 +160,7 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {"adamw": AdamW, "adam_atan2": AdamAtan
 
 def make_optimizer(
     parameters: Parameters,
-    reached: dict[int | None, Iterable[Tensor]],
+    reached: Mapping[int | None, Iterable[Tensor]],
     updates: Mapping[str, int],
     train: TrainConfig,
 ) -> Optimizer:
