@@ -119,7 +119,7 @@ def main() -> None:
     sets = [] if options.steps is None else [f"train.max_steps={options.steps}"]
     config = load(options.config, sets, env={}).config
     text = read_text(options.text, config.data.normalization)
-    vocabulary = make_vocabulary(config.model.vocabulary, text, config.model.vocab_size)
+    vocabulary = make_vocabulary(config.model.vocabulary, text, config.model.vocab_size, config.data)
     corpus = prepare(text, vocabulary, config.data, seq_len=config.train.seq_len, seed=config.seed)
     print(f"{machine.line()}, PyTorch {torch.__version__}, {torch.get_num_threads()} threads; {options.config}, ")
     print(f"{options.text.name}, {config.train.max_steps} steps, device {options.device}\n")

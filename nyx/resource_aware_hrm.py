@@ -19,6 +19,7 @@ from nyx.errors import ProgramError
 from nyx.nn import build
 from nyx.program import Program
 from nyx.text.batches import Batch, evaluation_windows
+from nyx.text.sequences import Sequences
 from nyx.text.vocabulary import Vocabulary
 from nyx.training.programs import Decoder, Inputs, evaluation
 from nyx.training.updates import Sums, Training
@@ -154,12 +155,15 @@ class ResourceAwareHRM:
 
     # Use
 
-    def evaluate(self, ids: np.ndarray, *, seq_len: int, batch_size: int) -> Evaluation:
-        """Loss over windows of seq_len that cover ids (N,) without overlap, each of the N-1 targets once."""
+    def evaluate(
+        self, part: Sequences | np.ndarray, *, seq_len: int, batch_size: int, limit: int | None = None
+    ) -> Evaluation:
+        """Loss over windows of seq_len that cover a part of a corpus, or ids (N,) as one sequence, without overlap:
+        each target once, at most `limit` of them from the front."""
         key = (batch_size, seq_len)
         if key not in self._evaluations:
             self._evaluations[key] = _EvaluationProgram(self, *key)
-        return self._evaluations[key].run(ids)
+        return self._evaluations[key].run(part, limit)
 
     def generate_text(self, prompt: str, length: int, sampling: Sampling) -> str:
         """The prompt continued by `length` characters. Raises DataError for a character the model never saw."""
@@ -184,12 +188,12 @@ class _EvaluationProgram:
         self.inputs = Inputs(batch_size, seq_len, f"eval{batch_size}x{seq_len}.")
         self.program = evaluation(hrm.model, self.inputs)
 
-    def run(self, ids: np.ndarray) -> Evaluation:
+    def run(self, part: Sequences | np.ndarray, limit: int | None) -> Evaluation:
         backend, inputs = self.hrm.backend, self.inputs
         loss = correct = 0.0
         characters = size = 0
         batch_size, seq_len = inputs.tokens.shape
-        for batch in evaluation_windows(ids, seq_len, batch_size):
+        for batch in evaluation_windows(part, seq_len, batch_size, limit):
             backend.write(inputs.sums, np.zeros(4, np.float32))
             inputs.write(backend, batch.x, batch.y, 1.0, (0, 0, 0))
             backend.run(self.program)

@@ -1,7 +1,6 @@
-"""Training and evaluation batches: windows over a corpus, each batch a function of the seed and the step alone.
+"""Training and evaluation batches: windows over a part of a corpus, each batch a function of the seed and the step.
 
-B rows, T characters. N characters have N-1 targets: character i+1 is the target of character i, and the first one, with
-nothing before it, is no target.
+B rows, T characters. A window never crosses from one sequence into the next.
 """
 
 from __future__ import annotations
@@ -13,8 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nyx.errors import DataError
+from nyx.text.permutation import Permutation
+from nyx.text.rows import InOrder, Pieces, lay_out
+from nyx.text.sequences import Sequences, ranges
 
 IGNORE = -1  # the target of a padded place: no loss, no gradient, not counted
+EPOCHS = 1 << 63  # numbers of the random words of the epochs: apart from those of their orders
 
 
 class Batch(NamedTuple):
@@ -25,108 +28,76 @@ class Batch(NamedTuple):
     count: int
 
 
-def split(ids: NDArray[Any], val_fraction: float, seq_len: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """(training part, validation part): the first int(N * (1 - val_fraction)) characters, and the rest; views.
-
-    With val_fraction 0 the second is empty. Raises DataError (65) when a part is shorter than seq_len + 1.
-    """
-    cut = int(len(ids) * (1 - val_fraction))
-    train, val = ids[:cut], ids[cut:]
-    need = seq_len + 1
-    _check_length("training part", train, seq_len)
-    if val_fraction > 0 and len(val) < need:
-        raise DataError(f"the validation part has {len(val)} characters (data.val_fraction = {val_fraction} of "
-                        f"{len(ids)}), a window needs {need}: give more text, a larger data.val_fraction or a smaller "
-                        "train.seq_len")  # fmt: skip
-    return train, val
-
-
 class Windows:
-    """An endless sequence of training batches in which every epoch has each of the N-1 targets exactly once.
+    """An endless sequence of training batches in which every epoch has each chosen target exactly once.
 
-    An epoch cuts the text into windows of T characters, the first one shorter so that the cuts lie elsewhere each
-    time, and shuffles them. The length of the first and the order come from Philox4x64 (Salmon et al., 2011) with the
-    key (seed, epoch); the first length is drawn from those that give the same number of windows, so that every epoch
-    has the same number of steps. The windows are dealt evenly over the steps: at most B and at least one each, the
-    remaining rows of a batch and the end of a short window padded. Any step can be asked for in any order.
+    A stream (one sequence, or ids (N,)) is cut into windows of T characters, the first one shorter so that the cuts lie
+    elsewhere in each epoch. With a share below 1, or max_sequences windows at most, it is cut into chunks instead, and
+    the front of one shuffle of them is trained on: `chunk` characters each, which must then be the same for all stages
+    (the longest window of them), so that a larger share contains a smaller one whatever T is.
+    Of several sequences the front of one shuffle is taken (share and max_sequences count sequences), one a row, padded;
+    longer ones go on in another row. With `pack` a row holds several where they fit whole; a character may then attend
+    to the earlier ones of its row.
 
-    ids: (N,) of any integer type, memory-mapped or not; only what a batch needs is read. batch_size: B, all rows of an
-    optimizer step (micro-batches are slices of rows). Raises DataError (65) when N < T + 1.
+    Each epoch has its own order of rows, computed row by row: memory does not grow with a stream's length. The rows are
+    dealt evenly over the steps: at most B and at least one each, the remaining rows of a batch padded. Any step can be
+    asked for in any order; batches depend on the seed and the step alone.
+
+    batch_size: B, all rows of an optimizer step (micro-batches are slices of rows). Raises DataError (65) when a stream
+    is shorter than T + 1 or there is no target.
     """
 
-    def __init__(self, ids: NDArray[Any], seq_len: int, batch_size: int, seed: int) -> None:
-        _check_length("text", ids, seq_len)
-        self.ids, self.seq_len, self.batch_size, self.seed = ids, seq_len, batch_size, seed
-        self.n_windows, self._first_lengths = _window_counts(len(ids) - 1, seq_len)
+    def __init__(self, part: Sequences | NDArray[Any], seq_len: int, batch_size: int, seed: int, *, share: float = 1.0,
+                 max_sequences: int | None = None, chunk: int | None = None, pack: bool = False) -> None:  # fmt: skip
+        self.part, self.seq_len, self.batch_size, self.seed = Sequences.of(part), seq_len, batch_size, seed
+        self._rows = lay_out(self.part, seq_len, seed, share=share, most=max_sequences, chunk=chunk, pack=pack)
+        self.n_windows = self._rows.count
+        """Rows in an epoch."""
+        self.targets = self._rows.targets
+        """Targets in an epoch."""
         self.steps_per_epoch = -(-self.n_windows // batch_size)
-        self._epoch, self._first, self._order = -1, 0, np.empty(0, np.int64)
+        self._epoch, self._word, self._order = -1, 0, Permutation(1, 0)
 
     def batch(self, step: int) -> Batch:
         """The batch of step 0, 1, 2, ..."""
         epoch, step = divmod(step, self.steps_per_epoch)
-        self._shuffle(epoch)
+        if epoch != self._epoch:
+            key = np.array([self.seed % 2**64, EPOCHS + epoch], np.uint64)
+            self._word = int(np.random.Philox(key=key).random_raw())
+            self._order = Permutation(self.n_windows, self.seed, epoch)
+            self._epoch = epoch
         low = self.n_windows * step // self.steps_per_epoch
         high = self.n_windows * (step + 1) // self.steps_per_epoch
-        ends = self._first + self._order[low:high] * self.seq_len
-        starts = np.maximum(ends - self.seq_len, 0)
-        return _gather(self.ids, starts, np.minimum(ends, len(self.ids) - 1), self.seq_len, self.batch_size)
-
-    def _shuffle(self, epoch: int) -> None:
-        """Draw the epoch's first window and order. Raw Philox words and a stable sort: the same on any NumPy."""
-        if epoch == self._epoch:
-            return
-        key = np.array([self.seed % 2**64, epoch], np.uint64)
-        words = np.random.Philox(key=key).random_raw(self.n_windows + 1)
-        self._first = self._first_lengths[int(words[0]) % len(self._first_lengths)]
-        self._order = np.argsort(words[1:], kind="stable")
-        self._epoch = epoch
+        pieces = self._rows.pieces(self._order(np.arange(low, high)), self._word)
+        return _gather(self.part.ids, pieces, self.seq_len, self.batch_size)
 
 
-def evaluation_windows(ids: NDArray[Any], seq_len: int, batch_size: int) -> Iterator[Batch]:
-    """Batches of B windows, in order and without overlap, in which each of the N-1 targets is there exactly once.
+def evaluation_windows(
+    part: Sequences | NDArray[Any], seq_len: int, batch_size: int, limit: int | None = None
+) -> Iterator[Batch]:
+    """Batches of B windows, in order, without overlap and never packed, in which each target is exactly once.
 
-    The last window and the last batch are padded. Raises DataError (65) when N < 2.
+    The last window of a sequence and the last batch are padded. limit: targets at most, from the front. Raises
+    DataError (65) when there is no target.
     """
-    if len(ids) < 2:
-        raise DataError(f"the text to evaluate has {len(ids)} characters: give at least 2")
-    return _in_order(ids, seq_len, batch_size)
+    part = Sequences.of(part).first(limit)
+    if not part.targets:
+        raise DataError(f"the text to evaluate has {part.characters} characters: give at least 2")
+    return _in_order(part, seq_len, batch_size)
 
 
-def _in_order(ids: NDArray[Any], seq_len: int, batch_size: int) -> Iterator[Batch]:
-    targets = len(ids) - 1
-    for start in range(0, targets, seq_len * batch_size):
-        starts = np.arange(start, min(start + seq_len * batch_size, targets), seq_len)
-        yield _gather(ids, starts, np.minimum(starts + seq_len, targets), seq_len, batch_size)
+def _in_order(part: Sequences, seq_len: int, batch_size: int) -> Iterator[Batch]:
+    windows = InOrder(part, seq_len)
+    for first in range(0, windows.count, batch_size):
+        rows = np.arange(first, min(first + batch_size, windows.count))
+        yield _gather(part.ids, windows.pieces(rows, 0), seq_len, batch_size)
 
 
-def _window_counts(targets: int, seq_len: int) -> tuple[int, range]:
-    """(windows in an epoch, the possible lengths of the first one), for N-1 = q T + r targets.
-
-    A first window of f in 1..T characters leaves ceil((q T + r - f) / T) more: q + 2 windows in all for f < r, else
-    q + 1, and q where r = 0 and f = T. The longest run of lengths with one count is taken: at least half of them.
-    """
-    q, r = divmod(targets, seq_len)
-    if r - 1 > seq_len - r:
-        return q + 2, range(1, r)
-    if r or seq_len == 1:
-        return q + bool(r), range(max(r, 1), seq_len + 1)
-    return q + 1, range(1, seq_len)
-
-
-def _gather(ids: NDArray[Any], starts: NDArray[np.int64], ends: NDArray[np.int64], seq_len: int,
-            batch_size: int) -> Batch:  # fmt: skip
-    """Rows of inputs ids[start:end] and targets ids[start+1:end+1], padded to (B, T)."""
-    x = np.zeros((batch_size, seq_len), np.int32)
-    y = np.full((batch_size, seq_len), IGNORE, np.int32)
-    at = starts[:, None] + np.arange(seq_len)
-    real = at < ends[:, None]
-    rows = len(starts)
-    x[:rows][real] = ids[at[real]]
-    y[:rows][real] = ids[at[real] + 1]
-    return Batch(x, y, int(real.sum()))
-
-
-def _check_length(what: str, ids: NDArray[Any], seq_len: int) -> None:
-    if len(ids) < seq_len + 1:
-        raise DataError(f"the {what} has {len(ids)} characters, a window of {seq_len} needs {seq_len + 1}: "
-                        "give more text or set a smaller train.seq_len")  # fmt: skip
+def _gather(ids: NDArray[Any], pieces: Pieces, seq_len: int, batch_size: int) -> Batch:
+    """The pieces in their rows, padded to (B, T). Only what they hold is read."""
+    x = np.zeros(batch_size * seq_len, np.int32)
+    y = np.full(batch_size * seq_len, IGNORE, np.int32)
+    lengths = pieces.end - pieces.start
+    source, place = ranges(pieces.start, lengths), ranges(pieces.row * seq_len + pieces.offset, lengths)
+    x[place], y[place] = ids[source], ids[source + 1]
+    return Batch(x.reshape(batch_size, seq_len), y.reshape(batch_size, seq_len), len(source))

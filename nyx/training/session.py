@@ -21,16 +21,13 @@ from nyx.configload import Loaded, dump_yaml
 from nyx.errors import CheckpointError, ConfigError, DeviceLostError, DivergenceError, NyxError, StorageError
 from nyx.files import make_folder, show_path
 from nyx.resource_aware_hrm import ResourceAwareHRM
-from nyx.text import hlx
-from nyx.text.corpus import Text, read_text
-from nyx.text.prepare import Corpus, make_vocabulary, prepare
+from nyx.text.corpus import Text
+from nyx.text.prepare import Corpus, load_text, make_vocabulary, prepare
 from nyx.text.vocabulary import Vocabulary
 from nyx.training.checkpoint import Checkpoint
 from nyx.training.monitor import Monitor
 from nyx.training.rundir import Keeping, RunDirectory, open_checkpoint
 from nyx.training.trainer import CharacterLanguageTrainer, TrainingResult
-
-DEFAULT_CORPUS = "data/hlx.txt"
 
 
 def train(loaded: Loaded, *, run_path: Path | None = None, init_from: Path | None = None) -> TrainingResult:
@@ -41,7 +38,7 @@ def train(loaded: Loaded, *, run_path: Path | None = None, init_from: Path | Non
     parent = None if init_from is None else open_checkpoint(init_from, monitor.line)
     text = _read_corpus(config, monitor)
     if parent is None:
-        vocabulary = make_vocabulary(config.model.vocabulary, text, config.model.vocab_size)
+        vocabulary = make_vocabulary(config.model.vocabulary, text, config.model.vocab_size, config.data)
     else:
         vocabulary = _vocabulary_of(parent, config)
     corpus = _prepare(text, vocabulary, config)
@@ -112,7 +109,7 @@ def _train(trainer: CharacterLanguageTrainer, make_run: Callable[[], RunDirector
     hrm, corpus, config, monitor = trainer.hrm, trainer.corpus, trainer.config, trainer.monitor
     monitor.line(
         f"{config.model.kind} with {hrm.model.parameters.count():,} parameters; {corpus.name}: "
-        f"{len(corpus.train):,} characters to train on, {len(corpus.val):,} to validate, "
+        f"{corpus.train.characters:,} characters to train on, {corpus.val.characters:,} to validate, "
         f"{len(corpus.vocabulary)} symbols"
     )
     with make_run() as run:
@@ -174,7 +171,7 @@ def load_model(path: Path, device: str, say: Any) -> ResourceAwareHRM:
     checkpoint = open_checkpoint(path, say, ("model.",))
     config = _stored_config(checkpoint)
     hrm = ResourceAwareHRM(config.model, Vocabulary.from_json(checkpoint.info().vocabulary), device)
-    hrm.window = config.train.seq_len
+    hrm.window, hrm.loss = config.train.seq_len, config.train.loss
     hrm.load_weights(model_tensors(checkpoint))
     return hrm
 
@@ -185,16 +182,11 @@ def model_tensors(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
 
 
 def _read_corpus(config: Config, monitor: Monitor) -> Text:
-    """The configured text; the default corpus is made where it is wanted and missing."""
-    paths = config.data.path
-    if paths == (DEFAULT_CORPUS,) and not Path(DEFAULT_CORPUS).exists():
-        monitor.line(f"making the default corpus {DEFAULT_CORPUS}")
-        hlx.write(Path(DEFAULT_CORPUS))
-    return read_text(paths, config.data.normalization)
+    return load_text(config, monitor.line)
 
 
 def _prepare(text: Text, vocabulary: Vocabulary, config: Config) -> Corpus:
-    return prepare(text, vocabulary, val_fraction=config.data.val_fraction, seq_len=config.train.seq_len)
+    return prepare(text, vocabulary, config.data, seq_len=config.train.seq_len, seed=config.seed)
 
 
 def _announce(before: Config, after: Config, monitor: Monitor) -> None:

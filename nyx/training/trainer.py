@@ -16,7 +16,6 @@ from nyx.config import Config
 from nyx.errors import DivergenceError, Stopped
 from nyx.generation import Sampling
 from nyx.resource_aware_hrm import Evaluation, ResourceAwareHRM
-from nyx.text.batches import Windows
 from nyx.text.prepare import Corpus
 from nyx.training.checkpoint import Checkpoint, CheckpointInfo, TrainingState
 from nyx.training.monitor import Monitor, Pace, duration
@@ -57,7 +56,7 @@ class CharacterLanguageTrainer:
         self.hrm, self.corpus, self.config, self.run = hrm, corpus, config, run
         self.monitor = monitor or Monitor(run.log if run else None)
         train = config.train
-        self.windows = Windows(corpus.train, train.seq_len, train.batch_size * train.grad_accum_steps, config.seed)
+        self.windows = corpus.batches(train.seq_len, train.batch_size * train.grad_accum_steps, config.seed)
         self.state = checkpoint.info().training if checkpoint else TrainingState()
         self._find_place()
         self.max_steps = self._steps()
@@ -124,7 +123,7 @@ class CharacterLanguageTrainer:
         if last or _due(train.log_every, state.step):
             self._log()
         improved = False
-        if self.corpus.val.size and (last or _due(train.eval_every, state.step)):
+        if self.corpus.val.targets and (last or _due(train.eval_every, state.step)):
             improved = self._timed(self._evaluate)
             last = last or state.finished
         if (last and train.sample_every) or _due(train.sample_every, state.step):
@@ -167,8 +166,9 @@ class CharacterLanguageTrainer:
         """Measures the validation part; True when it is the best so far. Ends the training when patience is used up."""
         state, train = self.state, self.config.train
         self.hrm.read_sums(reset=False)
-        val = self.corpus.val if train.eval_chars is None else self.corpus.val[: train.eval_chars + 1]
-        found = self.hrm.evaluate(val, seq_len=train.seq_len, batch_size=train.batch_size)
+        found = self.hrm.evaluate(
+            self.corpus.val, seq_len=train.seq_len, batch_size=train.batch_size, limit=train.eval_chars
+        )
         self.result.validation = found
         self._record(found.metrics("val/"))
         if not math.isfinite(found.loss):
@@ -202,8 +202,8 @@ class CharacterLanguageTrainer:
         """The configured prompt, or else the start of a line of the validation part, at most 24 characters."""
         if self.config.sample.prompt:
             return self.config.sample.prompt
-        ids = self.corpus.val if self.corpus.val.size else self.corpus.train
-        lines = self.corpus.vocabulary.decode(ids[:4096]).split("\n")
+        part = self.corpus.val if self.corpus.val.targets else self.corpus.train
+        lines = self.corpus.vocabulary.decode(part.head(4096)).split("\n")
         whole = next((line for line in lines[1:] if line.strip()), lines[0] or "\n")
         return whole[: whole.rfind(" ", 0, 24) + 1 or 24]
 

@@ -18,7 +18,8 @@ from tests.training.small import GPT, HRM, make_config, make_text
 
 def corpus(config: Config) -> Corpus:
     text = text_from_string(make_text())
-    return prepare(text, make_vocabulary("corpus", text, None), val_fraction=0.1, seq_len=config.train.seq_len)
+    vocabulary = make_vocabulary("corpus", text, None)
+    return prepare(text, vocabulary, config.data, seq_len=config.train.seq_len, seed=config.seed)
 
 
 def start(backend: Backend, config: Config) -> tuple[ResourceAwareHRM, Windows]:

@@ -14,7 +14,6 @@ from nyx.config import ModelConfig
 from nyx.errors import DeviceError
 from nyx.generation import Sampling
 from nyx.resource_aware_hrm import ResourceAwareHRM
-from nyx.text.batches import Windows
 from nyx.text.corpus import text_from_string
 from nyx.text.prepare import make_vocabulary, prepare
 from tests.training.small import GPT, HRM, make_config, make_text
@@ -24,15 +23,15 @@ def train(backend: Backend, model: ModelConfig) -> tuple[ResourceAwareHRM, dict[
     """Four updates of two micro-batches, an evaluation, and 20 characters past the window's end."""
     config = make_config(model, max_steps=4, grad_accum_steps=2)
     text = text_from_string(make_text())
-    corpus = prepare(text, make_vocabulary("corpus", text, None), val_fraction=0.1, seq_len=12)
+    corpus = prepare(text, make_vocabulary("corpus", text, None), config.data, seq_len=12, seed=1)
     hrm = ResourceAwareHRM(model, corpus.vocabulary, backend)
     hrm.initialize_training(config, 4)
     hrm.initialize(1)
-    windows, losses = Windows(corpus.train, 12, 8, 1), []
+    windows, losses = corpus.batches(12, 8, 1), []
     for step in range(4):
         hrm.process_character_training_batch(windows.batch(step), step, 1e-2)
         losses.append(hrm.read_sums().loss)
-    evaluated = hrm.evaluate(corpus.val[:121], seq_len=12, batch_size=4)
+    evaluated = hrm.evaluate(corpus.val, seq_len=12, batch_size=4, limit=120)
     text_out = hrm.generate_text("gull ", 20, Sampling(temperature=0))
     return hrm, {"losses": losses, "evaluation": evaluated, "text": text_out, "weights": hrm.weights()}
 
