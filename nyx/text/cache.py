@@ -48,7 +48,8 @@ class CacheError(StorageError):
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """key: its own. numbers: (N,) read-only map of unsigned integers. arrays: small ones by name. about: what was stored with it."""
+    """key: its own. numbers: (N,) read-only map of unsigned integers. arrays: small ones by name. about: what else was
+    stored."""
 
     key: str
     numbers: NDArray[Any]
@@ -82,8 +83,7 @@ class Cache:
             self.say(f"cannot read {show_path(path)} in the cache of texts: {error.strerror}; it is made again")
             return None
         self.say(f"{show_path(path)} in the cache of texts is damaged: it is made again")
-        with suppress(OSError):
-            path.unlink()
+        self.forget(key)
         return None
 
     def reserve(self, size: int, scratch: int = 0) -> None:
@@ -121,6 +121,11 @@ class Cache:
         if entry is None:
             raise CacheError(f"{show_path(path)} does not hold what was written: check the disk")
         return entry
+
+    def forget(self, key: str) -> None:
+        """Removes an entry; who has it mapped keeps it."""
+        with suppress(OSError):
+            self._path(key).unlink()
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}{_SUFFIX}"

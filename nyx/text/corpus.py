@@ -10,12 +10,12 @@ from __future__ import annotations
 import codecs
 import hashlib
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache as once
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,14 @@ CODE_POINTS = 0x110000
 CACHED_BYTES = 1 << 22  # below, encoding takes less than 0.1 s, and memory less than the interpreter itself
 HELD_BLOCKS = 16  # how much text without a place to cut is put up with
 
-Observe = Callable[[Source, int, bytes, str], None]  # a source, a byte offset in it, the bytes there, what they became
+
+class Observer(Protocol):
+    """Sees what is read: a source, a byte offset in it, the bytes there, what they became. faults: of all so far."""
+
+    def __call__(self, source: Source, offset: int, data: bytes, text: str) -> None: ...
+
+    @property
+    def faults(self) -> int: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,9 +98,9 @@ def read_text(paths: PathLike | Iterable[PathLike], normalization: str = "nfc", 
 
 
 def read_sources(sources: Sequence[Source], normalization: str, *, cache: bool = True, say: Say = on_stderr,
-                 observe: Observe | None = None) -> Text:  # fmt: skip
-    """read_text of opened sources. observe: called with every block that is read; bytes that are not UTF-8 then become
-    U+FFFD, and nothing is stored under the text's key."""
+                 observe: Observer | None = None) -> Text:  # fmt: skip
+    """read_text of opened sources. observe: sees every block that is read, once more from the beginning of a source
+    when it has to be read again; bytes that are not UTF-8 then become U+FFFD."""
     total = sum(source.size for source in sources)
     if cache and total >= CACHED_BYTES:
         store = default_cache(say)
@@ -160,9 +167,9 @@ def _digest(source: Source) -> bytes:
     return digest.digest()
 
 
-def _key(digests: Iterable[bytes], normalization: str) -> str:
+def _key(digests: Iterable[bytes], normalization: str, repaired: bool = False) -> str:
     """Of the bytes of every file, what is done to them, and the version of Unicode that says how."""
-    about = f"text {VERSION} {normalization} {unicodedata.unidata_version}\n".encode()
+    about = f"text {VERSION} {normalization} {unicodedata.unidata_version} {repaired}\n".encode()
     return hashlib.sha256(about + b"".join(digests)).hexdigest()
 
 
@@ -172,7 +179,7 @@ def _from_entry(entry: Entry, sources: Sequence[Source], normalization: str) -> 
     return text._with(entry.arrays["counts"], entry.key)
 
 
-def _encode(sources: Sequence[Source], normalization: str, store: Cache | None, observe: Observe | None) -> Text:
+def _encode(sources: Sequence[Source], normalization: str, store: Cache | None, observe: Observer | None) -> Text:
     """Reads all sources once; the key is of the bytes that were encoded, whatever the files held before or later."""
     encoder, digests = _Encoder(_Memory() if store is None else _Scratch(store.scratch())), []
     for source in sources:
@@ -187,11 +194,14 @@ def _encode(sources: Sequence[Source], normalization: str, store: Cache | None, 
         raise DataError(f"{names}: no text in it: give a file with text")
     if store is None:
         return encoder.text(tuple(source.path for source in sources), normalization)
-    key = _key(digests, normalization + (" repaired" if observe else ""))
-    return _from_entry(encoder.entry(store, key), sources, normalization)
+    repaired = observe is not None and observe.faults > 0
+    text = _from_entry(encoder.entry(store, _key(digests, normalization, repaired)), sources, normalization)
+    if repaired:
+        store.forget(text.key)  # no training can ask for it
+    return text
 
 
-def _decoded(source: Source, digest: hashlib._Hash, observe: Observe | None) -> Iterator[str]:
+def _decoded(source: Source, digest: hashlib._Hash, observe: Observer | None) -> Iterator[str]:
     """The characters of a UTF-8 file, in pieces, without a leading byte order mark."""
     offset, pending = 0, b""  # pending holds the start of a character that a piece cut off
     blocks, ended = source.blocks(), False

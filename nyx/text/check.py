@@ -1,0 +1,290 @@
+"""What a text is like before a model is trained on it: `nyx corpus check`, and the warnings a training starts with.
+
+Memory does not grow with the text: copies of lines are found by 64-bit hashes, and when there are more different lines
+than SAMPLE, only those whose hash lies in a part of all hashes that halves as often as needed. All copies of a line are
+then in or out together, so (different lines in the sample) x (halvings) estimates how many there are without bias, and
+within about 1 / sqrt(SAMPLE / 2), a half per cent.
+"""
+
+from __future__ import annotations
+
+import codecs
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nyx.text.cache import Say, on_stderr
+from nyx.text.corpus import Text, check_form, read_sources
+from nyx.text.lines import LineSample, line_blocks
+from nyx.text.sources import BLOCK_BYTES, STDIN_BYTES, PathLike, Source, open_sources
+
+SAMPLE = 1 << 16
+LISTED = 20  # faults, rare characters and control characters that are named; all are counted
+RARE = 10  # a character that occurs less often
+LONG_LINE = 10_000  # characters; a longer one is hardly a line of text
+SHOWN = 5  # lines shown from places drawn by the seed
+MANY_COPIES, MANY_LEAKED, LONGEST = 0.3, 0.1, 1_000_000  # where a training warns
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """One file as bytes. faults: how many places are not UTF-8; listed: (byte offset, byte) of the first of them."""
+
+    name: str
+    bytes: int = 0
+    byte_order_mark: bool = False
+    crlf: int = 0
+    faults: int = 0
+    listed: tuple[tuple[int, int], ...] = ()
+    utf16: bool = False
+
+
+@dataclass(frozen=True)
+class CharacterFacts:
+    """A character: its name for people, how often it occurs, and the place of the first one where that was asked."""
+
+    code: int
+    name: str
+    count: int
+    first: int | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What examine found. Places and lengths are in characters of the cleaned text, lines are numbered from 1.
+
+    copies: lines beyond the first of those that say the same; an empty line is no copy. one_in: 1 when copies and
+    leaks are exact, else they are estimated from 1 line in so many. leaked_lines, leaked_characters: the share of the
+    validation part's lines that also stand in the training part, and of its characters in such lines.
+    """
+
+    utf8_bytes: int
+    characters: int
+    distinct: int
+    line_count: int
+    empty_lines: int
+    copies: int
+    copies_share: float
+    longest_line: int
+    longest_at: int
+    long_lines: int
+    one_in: int
+    rare_count: int
+    rare: tuple[CharacterFacts, ...]
+    controls: tuple[CharacterFacts, ...]
+    replacements: int
+    val_fraction: float
+    val_lines: int
+    leaked_lines: float
+    leaked_characters: float
+    samples: tuple[str, ...]
+    files: tuple[FileFacts, ...] = field(default=())
+
+    @property
+    def faults(self) -> int:
+        """Places in all files that are not UTF-8; with any, the text cannot be trained on."""
+        return sum(file.faults for file in self.files)
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as values for JSON."""
+        files = [asdict(f) | {"listed": [{"offset": at, "byte": f"0x{byte:02x}"} for at, byte in f.listed]}
+                 for f in self.files]  # fmt: skip
+        return asdict(self) | {"files": files, "faults": self.faults, "warnings": self.warnings()}
+
+    def lines(self) -> list[str]:
+        """The same as lines of text."""
+        about = f"estimated from 1 line in {self.one_in}" if self.one_in > 1 else "exact"
+        rows = [row for file in self.files for row in _file_rows(file)]
+        rows += [
+            f"{self.utf8_bytes:,} bytes of text, {self.characters:,} characters, {self.distinct:,} distinct",
+            f"{self.line_count:,} lines, {self.empty_lines:,} of them empty; the longest has {self.longest_line:,} "
+            f"characters (line {self.longest_at:,}); {self.long_lines:,} longer than {LONG_LINE:,}",
+            f"copies of other lines: {self.copies:,} ({self.copies_share:.1%} of the lines; {about})",
+            f"rare characters (fewer than {RARE} times): {self.rare_count:,}" + _list(self.rare, self.rare_count),
+            f"control characters: {len(self.controls)}" + _list(self.controls, len(self.controls)),
+        ]
+        if self.val_lines:
+            rows.append(
+                f"of the validation part (the last {self.val_fraction:.0%}, {self.val_lines:,} lines) "
+                f"{self.leaked_lines:.1%} of the lines and {self.leaked_characters:.1%} of the characters also stand "
+                f"in the training part ({about})"
+            )
+        rows += [f"sample: {line}" for line in self.samples]
+        return rows + [f"warning: {line}" for line in self.warnings()]
+
+    def warnings(self) -> list[str]:
+        """What is worth a line when a training starts, each with what to do."""
+        rows = []
+        if self.leaked_characters >= MANY_LEAKED:
+            rows.append(
+                f"{self.leaked_characters:.0%} of the validation part's characters stand in lines that the training "
+                "part has too, so its loss is too good: remove copies, or split by example (data.split_by, data.cut)"
+            )
+        if self.copies_share >= MANY_COPIES:
+            rows.append(f"{self.copies_share:.0%} of the lines are copies of others: remove them unless they are meant")
+        if self.controls:
+            first = self.controls[0]
+            rows.append(
+                f"{sum(c.count for c in self.controls):,} control characters, the first {first.name} at character "
+                f"{first.first}: remove them unless they are meant"
+            )
+        if self.replacements:
+            rows.append(
+                f"{self.replacements:,} replacement characters (U+FFFD): text was lost when it was decoded; take it "
+                "from its source again"
+            )
+        if self.rare_count:
+            rows.append(
+                f"{self.rare_count:,} of {self.distinct:,} characters occur fewer than {RARE} times, too few to learn: "
+                "data.max_characters with data.unknown leaves them out"
+            )
+        if self.longest_line > LONGEST:
+            rows.append(
+                f"line {self.longest_at:,} has {self.longest_line:,} characters: see whether that is text (encoded "
+                "binary, minified code)"
+            )
+        return rows
+
+
+def examine(paths: PathLike | Iterable[PathLike], *, normalization: str = "nfc", val_fraction: float = 0.1,
+            cache: bool = True, stdin_bytes: int = STDIN_BYTES, seed: int = 0,
+            say: Say = on_stderr) -> Report:  # fmt: skip
+    """What the files are like, read as read_text reads them, but to their end whatever bytes they have: those that are
+    not UTF-8 are counted and count as U+FFFD.
+
+    Raises as read_text does, DataError (65) for a corpus without text among that.
+    """
+    check_form(normalization)
+    files = _Files()
+    text = read_sources(open_sources(paths, stdin_bytes), normalization, cache=cache, say=say, observe=files)
+    report = examine_text(text, val_fraction, seed=seed)
+    facts = tuple(files.facts.values())
+    return replace(report, files=facts, replacements=report.replacements - sum(f.faults for f in facts))
+
+
+def examine_text(text: Text, val_fraction: float = 0.1, *, seed: int = 0) -> Report:
+    """What a text is like that was read already; nothing about its files."""
+    newline, cut = _index(text, 10), int(len(text) * (1 - val_fraction))
+    sample, total, empty, long, longest, longest_at = LineSample(SAMPLE), 0, 0, 0, -1, 0
+    for starts, ends in line_blocks(text.ids, newline):
+        lengths = ends - starts
+        at = int(lengths.argmax())
+        if lengths[at] > longest:
+            longest, longest_at = int(lengths[at]), total + at + 1
+        total += len(lengths)
+        empty += int((lengths == 0).sum())
+        long += int((lengths > LONG_LINE).sum())
+        sample.add(text.ids, starts, ends, cut)
+    distinct, leaked_lines, leaked_characters = sample.result()
+    copies = max(0, total - empty - distinct)
+    rare = np.flatnonzero(text.counts < RARE)
+    rarest = rare[np.argsort(text.counts[rare], kind="stable")][:LISTED]
+    return Report(
+        utf8_bytes=text.utf8_bytes, characters=len(text), distinct=len(text.symbols), line_count=total,
+        empty_lines=empty, copies=copies, copies_share=copies / max(total, 1), longest_line=longest,
+        longest_at=longest_at, long_lines=long, one_in=sample.one_in, rare_count=len(rare),
+        rare=tuple(_character(text, row) for row in rarest), controls=_controls(text),
+        replacements=int(text.counts[text.symbols == 0xFFFD].sum()), val_fraction=val_fraction,
+        val_lines=sample.val_lines, leaked_lines=leaked_lines, leaked_characters=leaked_characters,
+        samples=_samples(text, seed, newline),
+    )  # fmt: skip
+
+
+class _Files:
+    """Gathers the facts about files as bytes while they are decoded."""
+
+    def __init__(self) -> None:
+        self.facts: dict[int, FileFacts] = {}
+        self._ends_cr = False
+
+    @property
+    def faults(self) -> int:
+        return sum(file.faults for file in self.facts.values())
+
+    def __call__(self, source: Source, offset: int, data: bytes, text: str) -> None:
+        before = self.facts.get(id(source))
+        if offset == 0 and not (before and not data):  # from its beginning, the first time or once more
+            marks = data.startswith(codecs.BOM_UTF8), data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+            before, self._ends_cr = FileFacts(str(source), byte_order_mark=marks[0], utf16=marks[1]), False
+        assert before is not None
+        crlf = data.count(b"\r\n") + (self._ends_cr and data.startswith(b"\n"))
+        self._ends_cr = data.endswith(b"\r") if data else self._ends_cr
+        faults = text.count("\ufffd") - data.count("\ufffd".encode())
+        listed = before.listed
+        if faults and len(listed) < LISTED:
+            listed += tuple(_faults(data, offset, LISTED - len(listed)))
+        self.facts[id(source)] = replace(before, bytes=offset + len(data), crlf=before.crlf + crlf,
+                                         faults=before.faults + faults, listed=listed)  # fmt: skip
+
+
+def _faults(data: bytes, offset: int, most: int) -> Iterable[tuple[int, int]]:
+    at = 0
+    while most:
+        try:
+            codecs.utf_8_decode(memoryview(data)[at:], "strict", True)
+            return
+        except UnicodeDecodeError as error:
+            yield offset + at + error.start, data[at + error.start]
+            at, most = at + error.end, most - 1
+
+
+def _controls(text: Text) -> tuple[CharacterFacts, ...]:
+    rows = [
+        row for row, code in enumerate(text.symbols) if unicodedata.category(chr(code)) == "Cc" and code not in (9, 10)
+    ]
+    return tuple(sorted((_character(text, row, _first(text, row)) for row in rows), key=lambda c: c.first or 0))
+
+
+def _first(text: Text, row: int) -> int:
+    for start in range(0, len(text), BLOCK_BYTES):
+        found = text.ids[start : start + BLOCK_BYTES] == row
+        if found.any():
+            return start + int(found.argmax())
+    raise ValueError("a symbol of the text that it has not")
+
+
+def _character(text: Text, row: int | np.integer, first: int | None = None) -> CharacterFacts:
+    code = int(text.symbols[row])
+    shown = repr(chr(code)) if chr(code).isprintable() else unicodedata.name(chr(code), "")
+    return CharacterFacts(code, f"{shown} (U+{code:04X})".strip(), int(text.counts[row]), first)
+
+
+def _samples(text: Text, seed: int, newline: int | None) -> tuple[str, ...]:
+    """Lines, or what of them is near, from SHOWN places."""
+    words = np.random.Philox(key=np.array([seed % 2**64, 0x5A3], np.uint64)).random_raw(SHOWN)
+    shown = []
+    for place in sorted(int(word) % len(text) for word in words):
+        start = max(0, place - 200)
+        near: NDArray[np.intp] = (
+            np.flatnonzero(text.ids[start:place] == newline) if newline is not None else np.empty(0, np.intp)
+        )
+        start += int(near[-1]) + 1 if len(near) else 0
+        shown.append(text.string(start, start + 80).split("\n")[0])
+    return tuple(shown)
+
+
+def _index(text: Text, code: int) -> int | None:
+    found = np.flatnonzero(text.symbols == code)
+    return int(found[0]) if len(found) else None
+
+
+def _file_rows(file: FileFacts) -> list[str]:
+    marks = [", with a byte order mark"] * file.byte_order_mark + [f", {file.crlf:,} line ends are CRLF"] * bool(
+        file.crlf
+    )
+    rows = [f"{file.name}: {file.bytes:,} bytes" + "".join(marks)]
+    if file.faults:
+        offsets = ", ".join(f"{at} (0x{byte:02x})" for at, byte in file.listed)
+        more = ", ..." if file.faults > len(file.listed) else ""
+        hint = "; it looks like UTF-16" if file.utf16 else ""
+        rows.append(f"{file.name}: {file.faults:,} places are not UTF-8, at byte offset {offsets}{more}{hint}")
+    return rows
+
+
+def _list(found: tuple[CharacterFacts, ...], count: int) -> str:
+    each = [f"{c.name} x {c.count:,}" + (f" from character {c.first}" if c.first is not None else "") for c in found]
+    return (": " + ", ".join(each) if each else "") + (", ..." if count > len(found) else "")
