@@ -169,7 +169,7 @@ def examine(paths: PathLike | Iterable[PathLike], *, normalization: str = "nfc",
 def examine_text(text: Text, val_fraction: float = 0.1, *, seed: int = 0) -> Report:
     """What a text is like that was read already; nothing about its files."""
     newline, cut = _index(text, 10), int(len(text) * (1 - val_fraction))
-    sample, total, empty, long, longest, longest_at = LineSample(SAMPLE), 0, 0, 0, -1, 0
+    sample, total, empty, long, longest, longest_at = LineSample(text.ids, cut, SAMPLE), 0, 0, 0, -1, 0
     for starts, ends in line_blocks(text.ids, newline):
         lengths = ends - starts
         at = int(lengths.argmax())
@@ -178,7 +178,7 @@ def examine_text(text: Text, val_fraction: float = 0.1, *, seed: int = 0) -> Rep
         total += len(lengths)
         empty += int((lengths == 0).sum())
         long += int((lengths > LONG_LINE).sum())
-        sample.add(text.ids, starts, ends, cut)
+        sample.add(starts, ends)
     distinct, leaked_lines, leaked_characters = sample.result()
     copies = max(0, total - empty - distinct)
     rare = np.flatnonzero(text.counts < RARE)

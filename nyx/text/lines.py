@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 BLOCK = 1 << 20  # characters looked at together
 SHORT = 512  # bytes; a longer line is hashed alone
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, 2^64 by the golden ratio (Knuth's multiplicative hashing)
+_TOP = np.uint64(0xFFFF << 48)
 _MASKS = np.array([(1 << 8 * n) - 1 for n in range(9)], np.uint64)  # of the first n bytes of a word
 
 
@@ -29,51 +30,73 @@ def line_blocks(ids: NDArray[Any], newline: int | None) -> Iterator[tuple[NDArra
         yield np.array([start]), np.array([len(ids)])
 
 
-def line_hashes(ids: NDArray[Any], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """(M,) 64-bit hashes of lines that are not empty and lie near each other, equal for equal lines."""
-    width = ids.dtype.itemsize
-    lengths = (ends - starts) * width
-    hashes = np.empty(len(starts), np.uint64)
-    short = lengths <= SHORT
-    if short.any():
-        base, stop = int(starts[short][0]), int(ends[short][-1])
-        hashes[short] = _hash_short(ids[base:stop], (starts[short] - base) * width, lengths[short])
-    for row in np.flatnonzero(~short):
+class _Bytes:
+    """The bytes of ids (N,), as words of eight from any byte on; nothing is copied."""
+
+    def __init__(self, ids: NDArray[Any]) -> None:
+        data = np.ascontiguousarray(ids)
+        if data.nbytes < 8:
+            data = np.concatenate([data.view(np.uint8), np.zeros(8, np.uint8)])
+        self.width, self._data = ids.dtype.itemsize, data.view(np.uint8)
+        self._last = len(self._data) - 8
+        self._words = np.ndarray((self._last + 1,), "<u8", self._data.data, strides=(1,))
+
+    def words(self, at: NDArray[np.int64], count: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """The bytes from each of `at` on, the first `count` of them (all 8 at most), the others 0."""
+        begin = np.minimum(at, self._last)
+        return (self._words[begin] >> (8 * (at - begin)).astype(np.uint64)) & _MASKS[np.minimum(count, 8)]
+
+    def digest(self, start: int, end: int) -> int:
+        """The hash of a long line."""
         digest = hashlib.blake2b(digest_size=8)
-        for at in range(int(starts[row]), int(ends[row]), BLOCK):
-            digest.update(np.ascontiguousarray(ids[at : min(at + BLOCK, int(ends[row]))]).data)
-        hashes[row] = int.from_bytes(digest.digest(), "little")
-    return hashes
+        for at in range(start, end, BLOCK):
+            digest.update(self._data[at : min(at + BLOCK, end)].data)
+        return int.from_bytes(digest.digest(), "little")
 
 
-def _hash_short(ids: NDArray[Any], at: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Of the bytes at[m] .. at[m] + lengths[m] of `ids`: word after word, all lines together."""
-    size = ids.nbytes
-    data = np.zeros(size + 8, np.uint8)
-    data[:size] = np.ascontiguousarray(ids).view(np.uint8)
-    words = np.ndarray((size + 1,), "<u8", data.data, strides=(1,))  # the word that begins at each byte
+def _probes(data: _Bytes, at: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """(M,) of the length, the middle word and the last one of each line, all in bytes: enough to choose a sample by."""
+    back = np.maximum(lengths - 8, 0)
+    hashes = lengths.astype(np.uint64) * _FACTOR
+    for word in (data.words(at + back // 2, lengths), data.words(at + back, lengths)):
+        hashes = _mixed(hashes, word)
+    return hashes * _FACTOR
+
+
+def _hashes(data: _Bytes, at: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """(M,) of all bytes of each line: word after word, all lines together; a long line alone."""
     order = np.argsort(-lengths, kind="stable")
     at, left = at[order], lengths[order]
+    long = int(np.count_nonzero(left > SHORT))
     hashes = left.astype(np.uint64) * _FACTOR
+    for row in range(long):
+        hashes[row] = data.digest(int(at[row]), int(at[row] + left[row]))
+    at, left, short = at[long:], left[long:], hashes[long:]
     while len(at):  # the lines that have more words are always the first ones
-        some = hashes[: len(at)]
-        some ^= words[at] & _MASKS[np.minimum(left, 8)]
-        some *= _FACTOR
-        some ^= some >> np.uint64(29)
-        going = int(np.count_nonzero(left > 8))
-        at, left = at[:going] + 8, left[:going] - 8
+        short[: len(at)] = _mixed(short[: len(at)], data.words(at, left))
+        more = int(np.count_nonzero(left > 8))
+        at, left = at[:more] + 8, left[:more] - 8
     out = np.empty_like(hashes)
     out[order] = hashes * _FACTOR
     return out
 
 
-class LineSample:
-    """Different lines of the two parts of a text, by their hashes: all of them, or 1 in `one_in` when there are more
-    than `most`. Lines that begin at `cut` or later are of the second part."""
+def _mixed(hashes: NDArray[np.uint64], words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    hashes = (hashes ^ words) * _FACTOR
+    return hashes ^ (hashes >> np.uint64(29))
 
-    def __init__(self, most: int) -> None:
+
+class LineSample:
+    """Different lines of the two parts of a text, by 64-bit hashes: all of them, or 1 in `one_in` when there are more
+    than `most`. Lines that begin at `cut` or later are of the second part.
+
+    The first 16 bits of a hash are those of the line's probe, and choose the sample: other lines need no hash.
+    """
+
+    def __init__(self, ids: NDArray[Any], cut: int, most: int) -> None:
         self.one_in, self.val_lines = 1, 0
-        self._most, self._lines, self._val_characters = most, 0, 0
+        self._data, self._cut, self._most = _Bytes(ids), cut, most
+        self._lines, self._val_characters = 0, 0
         self._first = np.empty(0, np.uint64)
         self._second = np.empty(0, np.uint64)
         self._times = np.empty(
@@ -82,19 +105,20 @@ class LineSample:
         self._new: list[tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.bool_]]] = []
         self._waiting = 0
 
-    def add(self, ids: NDArray[Any], starts: NDArray[np.int64], ends: NDArray[np.int64], cut: int) -> None:
-        """Lines of a block; empty ones are left out."""
+    def add(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> None:
+        """Some lines; empty ones are left out."""
         real = ends > starts
         starts, ends = starts[real], ends[real]
-        second = starts >= cut
-        lengths = ends - starts
+        lengths, second, width = ends - starts, starts >= self._cut, self._data.width
         self._lines += len(starts)
         self.val_lines += int(second.sum())
         self._val_characters += int(lengths[second].sum())
-        hashes = line_hashes(ids, starts, ends)
-        kept = self._sampled(hashes)
-        self._new.append((hashes[kept], lengths[kept], second[kept]))
-        self._waiting += int(kept.sum())
+        probes = _probes(self._data, starts * width, lengths * width)
+        kept = self._sampled(probes)
+        hashes = _hashes(self._data, starts[kept] * width, lengths[kept] * width)
+        hashes = (probes[kept] & _TOP) | (hashes >> np.uint64(16))
+        self._new.append((hashes, lengths[kept], second[kept]))
+        self._waiting += len(hashes)
         if self._waiting >= self._most:
             self._merge()
 
@@ -102,32 +126,37 @@ class LineSample:
         """(different lines, the share of the second part's lines that the first has too, and of its characters)."""
         self._merge()
         known = np.isin(self._second, self._first)
-        different = (len(self._first) + int((~known).sum())) * self.one_in
-        if self.one_in > 1:
-            different = min(different, self._lines)
+        different = min((len(self._first) + int((~known).sum())) * self.one_in, self._lines)
         lines, characters = self._times[:, ~known].sum(axis=1) * self.one_in
         return different, _share(self.val_lines, lines), _share(self._val_characters, characters)
 
     def _sampled(self, hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
-        return hashes <= np.uint64((2**64 - 1) // self.one_in)
+        return (hashes >> np.uint64(48)) < (1 << 16) // self.one_in
 
     def _merge(self) -> None:
         if not self._new:
             return
         hashes, lengths, second = (np.concatenate(parts) for parts in zip(*self._new, strict=True))
         self._new, self._waiting = [], 0
-        self._first = np.union1d(self._first, hashes[~second])
+        self._first = _different(np.concatenate([self._first, hashes[~second]]))
         both = np.concatenate([self._second, hashes[second]])
         times = np.concatenate([self._times, [np.ones(int(second.sum()), np.int64), lengths[second]]], axis=1)
-        self._second, place = np.unique(both, return_inverse=True)
+        self._second = _different(both)
+        place = np.searchsorted(self._second, both)
         self._times = np.zeros((2, len(self._second)), np.int64)
         for row, each in zip(self._times, times, strict=True):
             np.add.at(row, place, each)
-        while len(self._first) + len(self._second) > self._most:
+        while len(self._first) + len(self._second) > self._most and self.one_in < 1 << 16:
             self.one_in *= 2
             kept = self._sampled(self._second)
             self._first = self._first[self._sampled(self._first)]
             self._second, self._times = self._second[kept], self._times[:, kept]
+
+
+def _different(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Each once, in order."""
+    hashes = np.sort(hashes)
+    return hashes[np.flatnonzero(np.concatenate([[True], hashes[1:] != hashes[:-1]]))] if len(hashes) else hashes
 
 
 def _share(total: int, without: int) -> float:
