@@ -4,7 +4,7 @@ here."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,14 +14,16 @@ import numpy as np
 from nyx import devices
 from nyx.backends import open_backend
 from nyx.backends.base import Backend
+from nyx.backends.cpu import CpuBackend
 from nyx.config import Config, ModelConfig
-from nyx.errors import ProgramError
+from nyx.errors import DeviceMemoryError, ProgramError
 from nyx.nn import build
 from nyx.program import Program
+from nyx.tensor import Tensor
 from nyx.text.batches import Batch, evaluation_windows
 from nyx.text.sequences import Sequences
 from nyx.text.vocabulary import Vocabulary
-from nyx.training.programs import Decoder, Inputs, evaluation
+from nyx.training.programs import Decoder, Inputs, Loss, evaluation
 from nyx.training.updates import Sums, Training
 
 if TYPE_CHECKING:
@@ -67,13 +69,18 @@ class ResourceAwareHRM:
         self.model = build(config, len(vocabulary))
         self.window = self.model.block_size
         """Characters of the longest window it was trained on: what evaluation and generation keep to."""
+        self.loss: Loss = "softmax"
+        """How the model was trained to make probabilities of logits (train.loss): evaluation and generation too."""
         if isinstance(device, Backend):
             self.backend, self.device = device, device.description
         else:
             choice = devices.choose(device)
             self.backend = open_backend(choice)
             self.device = str(choice) if choice.kind == "vulkan" else f"{choice}; {self.backend.description}"
+        self.home: CpuBackend | None = None
+        """Where the optimizer's state is in hybrid execution."""
         self._training: Training | None = None
+        self._say: Callable[[str], None] = _say_nothing
         self._evaluations: dict[tuple[int, int], _EvaluationProgram] = {}
         self._decoders: dict[int, Decoder] = {}
 
@@ -82,12 +89,12 @@ class ResourceAwareHRM:
     def initialize(self, seed: int) -> None:
         """Start values that depend on the seed alone."""
         self.model.initialize(self.backend, seed)
-        self._restart_average()
+        self._weights_changed()
 
     def load_weights(self, tensors: Mapping[str, np.ndarray]) -> None:
         """Takes the weights of a checkpoint, named as in `weights`."""
         self.model.load(self.backend, tensors)
-        self._restart_average()
+        self._weights_changed()
 
     def weights(self) -> dict[str, np.ndarray]:
         """A copy of the weights, float32, by name."""
@@ -95,23 +102,90 @@ class ResourceAwareHRM:
 
     # Training
 
-    def initialize_training(self, config: Config, max_steps: int, updates: Mapping[str, int] | None = None) -> None:
-        """Makes the training Programs for batches of train.batch_size windows of train.seq_len characters.
+    def initialize_training(
+        self,
+        config: Config,
+        max_steps: int,
+        updates: Mapping[str, int] | None = None,
+        *,
+        micro_batch: int | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        """Makes and allocates what it takes to train on batches of train.batch_size windows of train.seq_len
+        characters, within config.memory_budget, or else within what the device has free.
+
+        Where a batch does not fit it goes through in micro-batches, with the same result; `say` gets a line about that.
+        May be called again, for the next stage of a curriculum: weights and optimizer stay, all else is freed.
 
         max_steps: updates of the whole training; the growth of the HRM's gradient depth is a share of it. updates: how
         many each parameter has had, when a training goes on with the moments and the average that are there; without
-        them the optimizer starts afresh.
+        them the optimizer starts afresh. micro_batch: windows at a time, at most, as in the training that goes on.
+        Raises DeviceMemoryError, which names the longest window that would fit, and ConfigError.
         """
-        self.window = config.train.seq_len
-        before, self._training = self._training, Training(self, config, max_steps, updates or {})
-        if not updates:
+        from nyx.memory_budget import Fitting
+
+        self._say = say or _say_nothing
+        before = self._training
+        if config.train.loss != self.loss:
+            self._decoders.clear()
+        self.window, self.loss = config.train.seq_len, config.train.loss
+        self._fitting = Fitting(self, config, max_steps, updates or {})
+        training, self.memory_plan = self._fitting.choose(micro_batch, self._say)
+        kept = before.optimizer_state() if before and updates and before.hybrid != training.hybrid else None
+        self._training = training
+        self._evaluations.clear()
+        self.release([root for p in training.device_programs() for root in p.persistent()])
+        self.home = (self.home or CpuBackend()) if training.hybrid else None
+        if self.home is not None:
+            self.home.release([root for p in training.home_programs() for root in p.persistent()])
+        self._start(training)
+        if kept is not None:
+            training.load_optimizer_state(kept)
+        elif not updates:
             self.reset_optimizer()
         elif before is None or before.optimizer.average is None:
-            self._restart_average()
+            self._weights_changed()
+
+    @property
+    def micro_batch(self) -> int:
+        """Windows that go through at a time."""
+        return self._train.rows
+
+    @property
+    def execution(self) -> str:
+        """Where the optimizer's state is: "device", or "hybrid" when it is on the host."""
+        return "hybrid" if self._train.hybrid else "device"
+
+    def release(self, keep: Iterable[Tensor]) -> None:
+        """Frees all of the device's memory but these tensors, the weights, and what decoding remembers."""
+        weights = [root for kind, root in self.model.parameters.flats() if kind == "param"]
+        constants = [constant.tensor for constant in self.model.constants.values()]
+        caches = [root for decoder in self._decoders.values() for root in decoder.program.persistent()]
+        self.backend.release([*weights, *constants, *caches, *keep])
+
+    def _start(self, training: Training) -> None:
+        while True:
+            try:
+                return training.start(self.home or self.backend)
+            except DeviceMemoryError as error:
+                self._make_room(error)
+
+    def _make_room(self, error: DeviceMemoryError) -> None:
+        """Halves the micro-batch. Raises DeviceMemoryError where it cannot be halved."""
+        if self.micro_batch == 1:
+            raise DeviceMemoryError(f"{error}; {self._fitting.shorter()}") from error
+        self._evaluations.clear()
+        self._train.shrink()
+        self._say(f"{error}: going on in micro-batches of {self.micro_batch}, with the same result")
 
     def process_character_training_batch(self, batch: Batch, step: int, lr: float) -> None:
-        """One update on train.grad_accum_steps micro-batches, the rows of `batch`. Reads nothing back."""
-        self._train.update(batch, step, lr)
+        """One update on all rows of `batch`, (train.batch_size * train.grad_accum_steps, train.seq_len). Reads nothing
+        back.
+
+        step: its number from 0. lr: its learning rate. When the device has no memory left, the micro-batch is halved
+        and the step goes on with the same result. Raises DeviceMemoryError when that cannot be, DeviceLostError.
+        """
+        self._train.update(batch, step, lr, self._make_room)
 
     def read_sums(self, *, reset: bool = True) -> Sums:
         """Loss and right predictions since the last reset. Raises DivergenceError if a value was not finite."""
@@ -138,8 +212,9 @@ class ResourceAwareHRM:
         with self._training.averaged() if self._training else nullcontext():
             yield
 
-    def _restart_average(self) -> None:
+    def _weights_changed(self) -> None:
         if self._training:
+            self._training.take_weights()
             self._training.restart_average()
 
     def training_programs(self) -> list[Program]:
@@ -160,10 +235,18 @@ class ResourceAwareHRM:
     ) -> Evaluation:
         """Loss over windows of seq_len that cover a part of a corpus, or ids (N,) as one sequence, without overlap:
         each target once, at most `limit` of them from the front."""
-        key = (batch_size, seq_len)
-        if key not in self._evaluations:
-            self._evaluations[key] = _EvaluationProgram(self, *key)
-        return self._evaluations[key].run(part, limit)
+        rows = min(batch_size, self._training.rows) if self._training else batch_size
+        while True:
+            if (rows, seq_len) not in self._evaluations:
+                self._evaluations[rows, seq_len] = _EvaluationProgram(self, rows, seq_len)
+            try:
+                return self._evaluations[rows, seq_len].run(part, limit)
+            except DeviceMemoryError as error:
+                if rows == 1:
+                    raise
+                del self._evaluations[rows, seq_len]
+                rows = -(-rows // 2)
+                self._say(f"{error}: evaluating in batches of {rows}")
 
     def generate_text(self, prompt: str, length: int, sampling: Sampling) -> str:
         """The prompt continued by `length` characters. Raises DataError for a character the model never saw."""
@@ -174,7 +257,7 @@ class ResourceAwareHRM:
     def decoder(self) -> Decoder:
         """The Program that reads one token and gives the logits of the next."""
         if 1 not in self._decoders:
-            self._decoders[1] = Decoder(self.model)
+            self._decoders[1] = Decoder(self.model, loss=self.loss)
         return self._decoders[1]
 
     def close(self) -> None:
@@ -182,11 +265,15 @@ class ResourceAwareHRM:
         self.backend.close()
 
 
+def _say_nothing(_: str) -> None:
+    """Where nobody listens."""
+
+
 class _EvaluationProgram:
     def __init__(self, hrm: ResourceAwareHRM, batch_size: int, seq_len: int) -> None:
         self.hrm = hrm
         self.inputs = Inputs(batch_size, seq_len, f"eval{batch_size}x{seq_len}.")
-        self.program = evaluation(hrm.model, self.inputs)
+        self.program = evaluation(hrm.model, self.inputs, hrm.loss)
 
     def run(self, part: Sequences | np.ndarray, limit: int | None) -> Evaluation:
         backend, inputs = self.hrm.backend, self.inputs

@@ -36,6 +36,11 @@ class WeightAverage:
                 ops.swap(weights, average)
         self._exchanged = False
 
+    @property
+    def programs(self) -> tuple[Program, ...]:
+        """What it runs apart from the update."""
+        return self._start, self._exchange
+
     def follow(self, control: Tensor) -> None:
         """Appends the average's Steps to an update Program; control: of `clip`, (4,)."""
         for weights, average in self._pairs:

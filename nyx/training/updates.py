@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,10 +13,14 @@ import numpy as np
 from nyx.backends.base import Backend
 from nyx.backends.cpu import CpuBackend
 from nyx.config import Config
-from nyx.errors import CheckpointError, DivergenceError
-from nyx.text.batches import Batch
+from nyx.errors import CheckpointError, DeviceMemoryError, DivergenceError
+from nyx.nn.hrm_act import ActHrm
+from nyx.program import Program
+from nyx.tensor import Tensor
+from nyx.text.batches import IGNORE, Batch
 from nyx.training.optimizer import make_optimizer
 from nyx.training.programs import Inputs, MicroStep, micro_step
+from nyx.training.segments import Carry, segment_step
 
 if TYPE_CHECKING:
     from nyx.resource_aware_hrm import ResourceAwareHRM
@@ -26,65 +30,197 @@ RECENT = 256  # batches kept until the device's flag is read, so that a bad one 
 
 @dataclass(frozen=True)
 class Sums:
-    """What `read_sums` found: total loss in nats, right predictions, and the gradient norm of the last update."""
+    """What `read_sums` found: total loss in nats, right predictions, and the gradient norm of the last update.
+
+    Of a model with segments a row's characters count as they were in the last one that it took part in; `segments` is
+    how many that were, the mean over the rows of the last batch.
+    """
 
     loss: float
     correct: float
     grad_norm: float
+    segments: float | None = None
 
 
 class Training:
-    """The Programs and the optimizer of one training."""
+    """The Programs and the optimizer of one training.
 
-    def __init__(self, hrm: ResourceAwareHRM, config: Config, max_steps: int, updates: Mapping[str, int]) -> None:
+    rows: windows of a micro-batch, which a batch goes through in; the last one is padded. hybrid: moments, average and
+    updates are on the host, in a CPU backend. Nothing is allocated before `start`.
+    """
+
+    def __init__(
+        self, hrm: ResourceAwareHRM, config: Config, max_steps: int, updates: Mapping[str, int],
+        *, rows: int, hybrid: bool = False,
+    ) -> None:  # fmt: skip
         train = config.train
-        self.hrm, self.train, self.seed, self.max_steps = hrm, train, config.seed, max_steps
-        self.inputs = Inputs(train.batch_size, train.seq_len)
+        self.hrm, self.config, self.train, self.seed, self.max_steps = hrm, config, train, config.seed, max_steps
+        self.rows, self.hybrid = rows, hybrid
+        self.home: Backend = hrm.backend
+        """Where the optimizer's state is."""
+        self.totals = np.zeros(4)
+        """Loss, right predictions and micro-batches since the last reset, of whole batches only."""
+        self._make_inputs()
         self.dropout = getattr(config.model, "dropout", 0.0) > 0
-        self.micro: dict[tuple[int | None, bool], MicroStep] = {}
+        self.carry: Carry | None = None
+        if isinstance(hrm.model, ActHrm):
+            self.carry = Carry(self.batch_rows + 1, train.seq_len, hrm.model.config.n_embd)  # one for padding
         reached = {key: self._micro(key, False).reached for key in hrm.model.bp_depths(max_steps)}
         self.optimizer = make_optimizer(hrm.model.parameters, reached, updates, train)
         self.recent: deque[tuple[int, Batch]] = deque(maxlen=RECENT)
 
-    def _micro(self, key: int | None, accumulate: bool) -> MicroStep:
-        if (key, accumulate) not in self.micro:
-            self.micro[key, accumulate] = micro_step(
-                self.hrm.model, self.inputs, bp_steps=key, accumulate=accumulate,
-                label_smoothing=self.train.label_smoothing, dropout=self.dropout,
+    def _micro(self, key: int | None, accumulate: bool, again: bool = False) -> MicroStep:
+        """again: a segment after the first of a batch."""
+        if (key, accumulate, again) not in self.micro:
+            self.micro[key, accumulate, again] = self._make_micro(key, accumulate, again)
+        return self.micro[key, accumulate, again]
+
+    def _make_micro(self, key: int | None, accumulate: bool, again: bool) -> MicroStep:
+        train, model = self.train, self.hrm.model
+        if isinstance(model, ActHrm) and self.carry is not None:
+            return segment_step(
+                model, self.inputs, self.carry,
+                first=not again, accumulate=accumulate, label_smoothing=train.label_smoothing, loss=train.loss,
             )  # fmt: skip
-        return self.micro[key, accumulate]
+        return micro_step(
+            model, self.inputs, bp_steps=key, accumulate=accumulate,
+            label_smoothing=train.label_smoothing, dropout=self.dropout, loss=train.loss,
+        )  # fmt: skip
+
+    @property
+    def batch_rows(self) -> int:
+        """Windows of a whole batch."""
+        return self.train.batch_size * self.train.grad_accum_steps
+
+    @property
+    def segments(self) -> int:
+        """Times that a batch is gone over, each with an update."""
+        return self.hrm.model.segments or 1
 
     def micro_steps(self) -> list[MicroStep]:
         """All that the training may run."""
-        more = (False, True) if self.train.grad_accum_steps > 1 else (False,)
-        return [self._micro(key, accumulate) for key in self.optimizer.programs for accumulate in more]
+        more = (False, True) if self.batch_rows > self.rows else (False,)
+        agains = (False, True) if self.segments > 1 else (False,)
+        return [self._micro(key, acc, again) for key in self.optimizer.programs for again in agains for acc in more]
 
-    def update(self, batch: Batch, step: int, lr: float) -> None:
-        backend, key = self.hrm.backend, self.hrm.model.bp_steps(step, self.max_steps)
-        self._gradients(backend, batch, step, key)
-        self.optimizer.step(backend, key, step=step, lr=lr, grad_clip=self.train.grad_clip)
+    # Memory
+
+    def device_programs(self) -> list[Program]:
+        """What runs on the device."""
+        return [*(m.program for m in self.micro_steps()), *(() if self.hybrid else self.home_programs())]
+
+    def home_programs(self) -> list[Program]:
+        """What runs where the optimizer's state is."""
+        average = self.optimizer.average
+        return [*self.optimizer.programs.values(), *(average.programs if average else ())]
+
+    def start(self, home: Backend) -> None:
+        """Allocates everything. home: for the optimizer's state; the device, or in hybrid execution another backend.
+
+        Raises DeviceMemoryError, after which `shrink` and another `start` may do.
+        """
+        self.home = home
+        self._allocate()
+        home.reserve(self.home_programs())
+        self.take_weights()
+
+    def _make_inputs(self) -> None:
+        self.inputs = Inputs(self.rows, self.train.seq_len)
+        self.inputs.sums = Tensor("sums", (4,), role="input")  # read before each batch, which must cost nothing
+        self.micro: dict[tuple[int | None, bool, bool], MicroStep] = {}
+
+        self._allocated = False
+
+    def _allocate(self) -> None:
+        if not self._allocated:
+            self.hrm.backend.write(self.inputs.sums, np.zeros(4, np.float32))  # first, so that it shares no buffer
+            self.hrm.backend.reserve(self.device_programs())
+            self._allocated = True
+
+    def shrink(self) -> None:
+        """Halves the micro-batch. What was done of an unfinished batch is forgotten."""
+        self.rows = -(-self.rows // 2)
+        self._make_inputs()
+        kept = [root for p in self.home_programs() for root in p.persistent()]
+        self.hrm.release([*kept, *(self.carry.tensors if self.carry else ())])
+
+    # Updates
+
+    def update(self, batch: Batch, step: int, lr: float, make_room: Callable[[DeviceMemoryError], None]) -> None:
+        """make_room: what to call when the device has no memory left; then the gradients are worked out again."""
+        key = self.hrm.model.bp_steps(step, self.max_steps)
+        for segment in range(self.segments):
+            self._collect()
+            self._gradients_with_room(batch, step, key, segment, make_room)
+            if self.hybrid:
+                self._send("grad", self.hrm.backend, self.home)
+            self.optimizer.step(self.home, key, step=step, lr=lr, grad_clip=self.train.grad_clip)
+            self.give_weights()
         self.recent.append((step, batch))
 
-    def _gradients(self, backend: Backend, batch: Batch, step: int, key: int | None, *, check: bool = False) -> None:
-        rows = self.train.batch_size
-        for first in range(0, len(batch.x), rows):
-            part = slice(first, first + rows)
-            self.inputs.write(backend, batch.x[part], batch.y[part], 1.0 / batch.count, (self.seed, step, first))
-            program = self._micro(key, first > 0).program
+    def _gradients_with_room(
+        self, batch: Batch, step: int, key: int | None, segment: int, make_room: Callable[[DeviceMemoryError], None]
+    ) -> None:
+        backend = self.hrm.backend
+        carried = self.carry.tensors if self.carry and segment and isinstance(backend, CpuBackend) else ()
+        before = [(tensor, backend.read(tensor)) for tensor in carried]
+        while True:
+            try:
+                self._allocate()
+                self.home.prepare(self.optimizer.programs[key])
+                return self._gradients(backend, batch, step, key, segment)
+            except DeviceMemoryError as error:
+                make_room(error)
+                for tensor, values in before:
+                    backend.write(tensor, values)
+
+    def _gradients(
+        self, backend: Backend, batch: Batch, step: int, key: int | None, segment: int = 0, *, check: bool = False
+    ) -> None:
+        row_norm = None if self.carry is None else 1.0 / max(1, int((batch.y >= 0).any(axis=1).sum()))
+        starts = range(0, len(batch.x), self.rows)
+        programs = [self._micro(key, first > 0, segment > 0).program for first in starts]
+        for program in programs[:2]:  # the first and the others: so that nothing has run when there is no room
+            backend.prepare(program)
+        for first, program in zip(starts, programs, strict=True):
+            x, y = (self._rows_from(first, part, fill) for part, fill in ((batch.x, 0), (batch.y, IGNORE)))
+            self.inputs.write(backend, x, y, 1.0 / batch.count, (self.seed, step, first), row_norm, len(batch.x))
+            if self.carry is not None:  # what is missing of the last rows goes to the one for padding
+                rows = np.minimum(np.arange(first, first + self.rows), self.batch_rows)
+                backend.write(self.inputs.rows, rows.astype(np.int32))
             if check and isinstance(backend, CpuBackend):
                 backend.run(program, check_finite=True)
             else:
                 backend.run(program)
 
-    def read_sums(self, reset: bool) -> Sums:
+    def _rows_from(self, first: int, values: np.ndarray, fill: int) -> np.ndarray:
+        """The rows of one micro-batch, (rows, T); those that are missing hold `fill`."""
+        part = values[first : first + self.rows]
+        missing = self.rows - len(part)
+        return np.pad(part, ((0, missing), (0, 0)), constant_values=fill) if missing else part
+
+    def _collect(self) -> None:
+        """Adds what the last batch gave to the totals."""
         backend = self.hrm.backend
-        control, sums = backend.read(self.optimizer.control), backend.read(self.inputs.sums)
-        if control[2] != 0 or not np.isfinite(sums).all():
+        self.totals += backend.read(self.inputs.sums)
+        backend.write(self.inputs.sums, np.zeros(4, np.float32))
+
+    def read_sums(self, reset: bool) -> Sums:
+        self._collect()
+        control, totals = self.home.read(self.optimizer.control), self.totals.copy()
+        if control[2] != 0 or not np.isfinite(totals).all():
             raise DivergenceError(self._explain(int(control[3])))
+        segments = self._mean_segments()
         self.recent.clear()
         if reset:
-            backend.write(self.inputs.sums, np.zeros(4, np.float32))
-        return Sums(float(sums[0]), float(sums[1]), float(control[1]))
+            self.totals[:] = 0
+        return Sums(float(totals[0]), float(totals[1]), float(control[1]), segments)
+
+    def _mean_segments(self) -> float | None:
+        if self.carry is None or not self.recent:
+            return None
+        filled = (self.recent[-1][1].y >= 0).any(axis=1)
+        return float(np.abs(self.hrm.backend.read(self.carry.progress)[: filled.size][filled]).mean())
 
     def _explain(self, step: int) -> str:
         """Goes over the bad batch again on the CPU with every Step checked: the weights are still those of that
@@ -94,45 +230,84 @@ class Training:
             check = CpuBackend()
             self.hrm.model.load(check, self.hrm.weights())
             try:
-                self._gradients(check, batch, step, self.hrm.model.bp_steps(step, self.max_steps), check=True)
+                for segment in range(self.segments):
+                    key = self.hrm.model.bp_steps(step, self.max_steps)
+                    self._gradients(check, batch, step, key, segment, check=True)
             except DivergenceError as error:
                 what = str(error)
+            except DeviceMemoryError:
+                what += " (which one does not fit into the host's memory)"
         return f"training diverged at step {step}: {what}; lower train.lr and resume from the last checkpoint"
 
     def reset(self) -> None:
         """The optimizer is as before its first update."""
-        self.optimizer.reset(self.hrm.backend)
+        self.optimizer.reset(self.home)
 
     def restart_average(self) -> None:
         """The average of the weights, where there is one, is the weights."""
-        self.optimizer.restart_average(self.hrm.backend)
+        self.optimizer.restart_average(self.home)
 
-    def averaged(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
         """Inside, the average of the weights, where there is one, stands where they do."""
-        average = self.optimizer.average
-        return average.exchanged(self.hrm.backend) if average else nullcontext()
+        if self.optimizer.average is None:
+            yield
+            return
+        try:
+            with self.optimizer.average.exchanged(self.home):
+                self.give_weights()
+                yield
+        finally:
+            self.give_weights()
+
+    def take_weights(self) -> None:
+        """In hybrid execution: the optimizer works on the weights that the device has now."""
+        if self.hybrid:
+            self._send("param", self.hrm.backend, self.home)
+
+    def give_weights(self) -> None:
+        """In hybrid execution: the device gets the optimizer's weights."""
+        if self.hybrid:
+            self._send("param", self.home, self.hrm.backend)
+
+    def _send(self, kind: str, source: Backend, target: Backend) -> None:
+        parameters = self.hrm.model.parameters
+        for index, size in enumerate(parameters.sizes):
+            flat = parameters.twin(kind, index, 0, size)
+            target.write(flat, source.read(flat))
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, int]]:
-        tensors = {f"model.{name}": a for name, a in self.hrm.weights().items()}
-        tensors |= {f"optim.{name}": a for name, a in self.optimizer.state(self.hrm.backend).items()}
-        if average := self.optimizer.average:
-            tensors |= {f"ema.{name}": a for name, a in average.state(self.hrm.backend).items()}
-        tensors["state.sums"] = self.hrm.backend.read(self.inputs.sums)
+        tensors = {f"model.{name}": a for name, a in self.hrm.weights().items()} | self.optimizer_state()
+        self._collect()
+        tensors["state.sums"] = self.totals.copy()
         return tensors, self.optimizer.updates()
 
-    def load(self, tensors: Mapping[str, np.ndarray]) -> None:
-        backend = self.hrm.backend
-        self.hrm.load_weights(_part(tensors, "model."))
-        self.optimizer.load(backend, _part(tensors, "optim."))
+    def optimizer_state(self) -> dict[str, np.ndarray]:
+        """The moments as `optim.*` and the average as `ema.*`."""
+        tensors = {f"optim.{name}": a for name, a in self.optimizer.state(self.home).items()}
+        if average := self.optimizer.average:
+            tensors |= {f"ema.{name}": a for name, a in average.state(self.home).items()}
+        return tensors
+
+    def load_optimizer_state(self, tensors: Mapping[str, np.ndarray]) -> None:
+        """Takes what `optimizer_state` gave; without an average in it the average begins with the weights."""
+        self.optimizer.load(self.home, _part(tensors, "optim."))
         values = _part(tensors, "ema.")
-        if self.optimizer.average and values:  # else it begins here: load_weights has made it the weights
-            self.optimizer.average.load(backend, values)
+        if self.optimizer.average and values:
+            self.optimizer.average.load(self.home, values)
+        else:
+            self.restart_average()
+
+    def load(self, tensors: Mapping[str, np.ndarray]) -> None:
+        self.hrm.load_weights(_part(tensors, "model."))
+        self.load_optimizer_state(tensors)
         sums = tensors.get("state.sums")
-        if sums is None or sums.shape != self.inputs.sums.shape:
+        if sums is None or sums.shape != self.totals.shape:
             raise CheckpointError(
                 "the checkpoint has no state.sums: it holds weights alone, and no training goes on from those"
             )
-        backend.write(self.inputs.sums, sums)
+        self.hrm.backend.write(self.inputs.sums, np.zeros(4, np.float32))
+        self.totals[:] = sums
 
 
 def _part(tensors: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
