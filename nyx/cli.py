@@ -36,13 +36,16 @@ def cli() -> None:
 @click.option("--out", metavar="CKPT", help="Where the newest state is kept (checkpoint.path).")
 @click.option("--run-dir", type=EXISTING, metavar="DIR", help="The run's own directory; by default a new one in runs/.")
 @click.option("--init-from", type=EXISTING, metavar="CKPT", help="Start with the weights of this checkpoint.")
+@click.option("--phase", type=click.IntRange(1), metavar="N", help="This phase of the plan alone.")
+@click.option("--memory-budget", metavar="SIZE", help="The most memory to take, such as 8GB (memory_budget).")
 def train(text: tuple[str, ...], configs: tuple[str, ...], sets: tuple[str, ...], device: str | None, out: str | None,
-          run_dir: Path | None, init_from: Path | None) -> None:  # fmt: skip
-    """Train a model, on the files TEXT or on what the configuration names."""
+          run_dir: Path | None, init_from: Path | None, phase: int | None,
+          memory_budget: str | None) -> None:  # fmt: skip
+    """Train a model, on the files TEXT (- for standard input) or on what the configuration names."""
     from nyx.training import session
 
-    loaded = _load(configs, sets, device=device, text=text, out=out)
-    session.train(loaded, run_path=run_dir, init_from=init_from)
+    loaded = _load(configs, sets, device=device, text=text, out=out, memory_budget=memory_budget)
+    session.train(loaded, run_path=run_dir, init_from=init_from, phase=phase)
 
 
 @cli.command()
@@ -190,6 +193,27 @@ def corpus_hlx(out: Path, size: int | None, seed: int | None, force: bool) -> No
     _say(f"{written.characters} characters ({written.utf8_bytes} bytes) written to {out}")
 
 
+@corpus.command("check")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--val-fraction", type=click.FloatRange(0, 1, max_open=True), default=0.1, show_default=True,
+              help="The share at the end that is kept for validation.")  # fmt: skip
+@click.option("--normalization", default="nfc", show_default=True, help="nfc, nfd, nfkc, nfkd or none.")
+def corpus_check(files: tuple[str, ...], as_json: bool, val_fraction: float, normalization: str) -> None:
+    """Look a text through before a training: lines, characters, copies, leaks into validation, encoding faults.
+
+    Exit code 65 when it could not be trained on.
+    """
+    from nyx.text.check import examine
+
+    report = examine(files, normalization=normalization, val_fraction=val_fraction, say=_say)
+    if as_json:
+        _print_json(report.to_json())
+    else:
+        click.echo("\n".join(report.lines()))
+    report.refuse_faults()
+
+
 @cli.group("config")
 def config_group() -> None:
     """Look at configurations."""
@@ -215,17 +239,12 @@ def config_schema() -> None:
 
 
 def _load(names: tuple[str, ...], sets: tuple[str, ...], *, device: str | None = None, text: tuple[str, ...] = (),
-          out: str | None = None) -> Any:  # fmt: skip
+          out: str | None = None, memory_budget: str | None = None) -> Any:  # fmt: skip
     from nyx.configload import load
 
-    overrides: dict[str, Any] = {}
-    if device is not None:
-        overrides["device"] = device
-    if text:
-        overrides["data.path"] = list(text)
-    if out is not None:
-        overrides["checkpoint.path"] = out
-    return load(names, sets, overrides=overrides)
+    given: dict[str, Any] = {"device": device, "data.path": list(text) or None, "checkpoint.path": out}
+    given["memory_budget"] = memory_budget
+    return load(names, sets, overrides={key: value for key, value in given.items() if value is not None})
 
 
 def _print_json(value: Any) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nyx.errors import DataError
 from nyx.text.cache import Say, on_stderr
 from nyx.text.corpus import Text, check_form, read_sources
 from nyx.text.lines import LineSample, line_blocks
@@ -88,6 +89,14 @@ class Report:
     def faults(self) -> int:
         """Places in all files that are not UTF-8; with any, the text cannot be trained on."""
         return sum(file.faults for file in self.files)
+
+    def refuse_faults(self) -> None:
+        """Raises DataError (65) when a place is not UTF-8."""
+        for file in self.files:
+            if file.faults:
+                encoding = "UTF-16" if file.utf16 else "its encoding"
+                raise DataError(f"{file.name}: {file.faults} places are not UTF-8, the first at byte offset "
+                                f"{file.listed[0][0]}: convert the file from {encoding}")  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
         """The same as values for JSON."""
