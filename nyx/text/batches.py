@@ -17,6 +17,7 @@ from nyx.text.rows import InOrder, Pieces, lay_out
 from nyx.text.sequences import Sequences, ranges
 
 IGNORE = -1  # the target of a padded place: no loss, no gradient, not counted
+AHEAD = 1 << 10  # rows
 EPOCHS = 1 << 63  # numbers of the random words of the epochs: apart from those of their orders
 
 
@@ -57,6 +58,7 @@ class Windows:
         """Targets in an epoch."""
         self.steps_per_epoch = -(-self.n_windows // batch_size)
         self._epoch, self._word, self._order = -1, 0, Permutation(1, 0)
+        self._ahead, self._first = np.empty(0, np.int64), 0  # rows of the epoch's order, and the place of the first
 
     def batch(self, step: int) -> Batch:
         """The batch of step 0, 1, 2, ..."""
@@ -65,11 +67,18 @@ class Windows:
             key = np.array([self.seed % 2**64, EPOCHS + epoch], np.uint64)
             self._word = int(np.random.Philox(key=key).random_raw())
             self._order = Permutation(self.n_windows, self.seed, epoch)
-            self._epoch = epoch
+            self._epoch, self._ahead = epoch, self._ahead[:0]
         low = self.n_windows * step // self.steps_per_epoch
         high = self.n_windows * (step + 1) // self.steps_per_epoch
-        pieces = self._rows.pieces(self._order(np.arange(low, high)), self._word)
+        pieces = self._rows.pieces(self._places(low, high), self._word)
         return _gather(self.part.ids, pieces, self.seq_len, self.batch_size)
+
+    def _places(self, low: int, high: int) -> NDArray[np.int64]:
+        """The rows at the places low..high-1 of the epoch's order, some computed ahead: that costs hardly more."""
+        if not self._first <= low < high <= self._first + len(self._ahead):
+            self._ahead = self._order(np.arange(low, min(max(high, low + AHEAD), self.n_windows)))
+            self._first = low
+        return self._ahead[low - self._first : high - self._first]
 
 
 def evaluation_windows(

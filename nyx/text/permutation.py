@@ -21,7 +21,7 @@ class Permutation:
 
     def __init__(self, n: int, seed: int, number: int = 0) -> None:
         self.n = n
-        bits = max((n - 1).bit_length(), 2)
+        bits = max((n - 1).bit_length(), 5)  # with fewer, some orders of a few elements are rare
         self._high, self._low = bits // 2, bits - bits // 2
         words = np.random.Philox(key=np.array([seed % 2**64, number % 2**64], np.uint64)).random_raw(ROUNDS)
         self._keys = words.astype(np.uint64)
