@@ -228,7 +228,14 @@ def test_help_is_quick_and_imports_no_numpy() -> None:
 def test_corpus_hlx(nyx: Run) -> None:
     code, out, err = nyx("corpus", "hlx", "--size", "20000", "--out", "data/small.txt")
     assert (code, out) == (0, ""), err
-    assert len(Path("data/small.txt").read_text(encoding="utf-8")) >= 20000
+    text = Path("data/small.txt").read_text(encoding="utf-8")
+    assert len(text) >= 20000
+    assert text.count("\nHLXL: ") == text.count("\nLC-R: ") == text.count("\nLC-T: ") == text.count("\nLC-B: ") > 20
+    code, _, err = nyx("corpus", "hlx", "--size", "500", "--out", "two.txt", "--notations", "LC-B, HLXL", "--shuffled")
+    assert code == 0, err
+    lines = Path("two.txt").read_text(encoding="utf-8").split("\n")
+    assert {line.partition(": ")[0] for line in lines} == {"English", "LC-B", "HLXL", ""}
+    assert nyx("corpus", "hlx", "--out", "no.txt", "--notations", "LC-X")[0] == 64
 
 
 def test_a_resume_with_another_batch_keeps_its_place_in_the_text(nyx: Run) -> None:

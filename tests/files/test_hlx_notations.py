@@ -165,7 +165,8 @@ def test_only_values_within_the_bounds_are_written(name: str) -> None:
     for _ in range(DEEPEST - 1):
         deep = [deep]
     assert typed(notation.read(notation.write(deep))) == typed(deep)
-    for value in ([deep], LARGEST, -LARGEST, {"a": [hlx.Contract(1, {0: float("nan")})]}, "\ud800"):
+    too_much: list[Any] = [[deep], LARGEST, -LARGEST, {"a": [hlx.Contract(1, {0: float("nan")})]}, "\ud800"]
+    for value in too_much:
         with pytest.raises(ValueError, match="no notation"):
             notation.write(value)
     with pytest.raises(TypeError, match="no value"):

@@ -1,223 +1,184 @@
-"""The forms of request: what each kind of operation works on, and the ways to ask for it in English.
+"""The plain forms of request: what each kind of operation works on, and the ways to ask for it in English.
 
-A form draws the fields of an operation and phrases them. `orders` are commands in lower case, which pipelines join;
-`questions` are whole sentences. In both, {1} is field 1 in words, and {2[0]} or {2[name]} a part of it.
-Random choices use Random.random() alone, the one method whose sequence Python promises to keep.
+`orders` are commands in lower case, which pipelines and other requests take up; `questions` are whole sentences. In
+both, {name} is what stands in the place of that name, in words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from random import Random
-from typing import Any, TypeVar
 
-from nyx.text.hlx import words
-from nyx.text.hlx.values import Contract, Handle, Value, operation
-from nyx.text.hlx.words import Domain
-
-T = TypeVar("T")
-Draw = Callable[[Random, Domain, str], tuple[Value, ...]]
+from nyx.text.hlx import slots as s
+from nyx.text.hlx.patterns import Pattern
+from nyx.text.hlx.values import Contract, Handle, error, operation
 
 
 @dataclass(frozen=True)
 class Form:
-    """kind: the operation's name, its field 0. draw(rng, domain, thing): its other fields."""
+    """kind: the operation's name. pattern: its value, with places to fill."""
 
     kind: str
-    draw: Draw
+    pattern: Contract
     orders: tuple[str, ...]
-    questions: tuple[str, ...]
+    questions: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Request:
-    """One meaning: a form with its fields filled in."""
-
-    form: Form
-    fields: tuple[Value, ...]
-
-    def value(self) -> Contract:
-        return operation(self.form.kind, *self.fields)
-
-    def orders(self) -> list[str]:
-        """Every command for this meaning, in lower case."""
-        return self._fill(self.form.orders)
-
-    def sentences(self) -> list[str]:
-        """Every English sentence for this meaning."""
-        return [capital(order) for order in self.orders()] + self._fill(self.form.questions)
-
-    def _fill(self, templates: tuple[str, ...]) -> list[str]:
-        spoken = [None, *map(_spoken, self.fields)]
-        return [template.format(*spoken) for template in templates]
+def form(kind: str, *fields: Pattern, orders: str, questions: str = "", fails: str = "") -> Form:
+    """A form from its operation's fields and its sentences, one on each line; `fails` names the error it leads to."""
+    value = operation(kind, *fields)
+    return Form(kind, error(fails, value) if fails else value, _lines(orders), _lines(questions))
 
 
-def pick(rng: Random, items: Sequence[T]) -> T:
-    return items[int(rng.random() * len(items))]
+def _lines(text: str) -> tuple[str, ...]:
+    return tuple(line.strip() for line in text.strip().splitlines())
 
 
-def capital(text: str) -> str:
-    return text[0].upper() + text[1:]
-
-
-def draw_thing(rng: Random, domain: Domain) -> str:
-    """A tag of some things of the domain, with a qualifier in one of three."""
-    return _qualified(rng, words.QUALIFIERS, pick(rng, domain.things))
-
-
-def draw_request(rng: Random, form: Form, domain: Domain, thing: str) -> Request:
-    return Request(form, form.draw(rng, domain, thing))
-
-
-def _qualified(rng: Random, qualifiers: Sequence[str], name: str) -> str:
-    return f"{pick(rng, qualifiers)}_{name}" if rng.random() < 1 / 3 else name
-
-
-def _spoken(value: Value) -> Any:
-    """A field in words; of arrays and objects, each part in words."""
-    match value:
-        case Handle():
-            return value.tag.replace("_", " ")
-        case bytes():
-            return value.hex()
-        case list():
-            return [_spoken(item) for item in value]
-        case dict():
-            return {name: _spoken(item) for name, item in value.items()}
-    return str(value)
-
-
-def _file(rng: Random, thing: str) -> str:
-    period = f"_{pick(rng, words.PERIODS)}" if rng.random() < 0.5 else ""
-    return f"{thing}{period}.{pick(rng, words.SUFFIXES)}"
-
-
-def _number(rng: Random) -> int | float:
-    tenths = 1 + int(rng.random() * 999)
-    return tenths / 10 if rng.random() < 0.2 else 1 + tenths // 10
-
-
-def _limit(bound: str, phrase: str) -> Form:
-    return Form(
-        "filter",
-        lambda rng, d, thing: (Handle(thing), {"field": Handle(pick(rng, d.fields)), bound: _number(rng)}),
-        (f"leave only the {{1}} with a {{2[field]}} {phrase} {{2[{bound}]}}",
-         f"pass on {{1}} whose {{2[field]}} is {phrase} {{2[{bound}]}}"),
-        (f"Which {{1}} have a {{2[field]}} {phrase} {{2[{bound}]}}?",),
-    )  # fmt: skip
-
-
-def _setting(option: dict[str, Value], orders: tuple[str, ...], questions: tuple[str, ...]) -> Form:
-    return Form("execute", lambda rng, d, thing: (Handle(pick(rng, d.jobs)), option), orders, questions)
-
-
-def _thing_and(choices: Callable[[Domain], Sequence[str]]) -> Draw:
-    return lambda rng, d, thing: (Handle(thing), Handle(pick(rng, choices(d))))
-
-
-FORMS = (
-    Form(
-        "navigate",
-        lambda rng, d, thing: (Handle(_qualified(rng, words.PLACE_QUALIFIERS, pick(rng, d.places))),),
-        ("take me to the {1}", "bring up the {1}", "switch over to the {1}", "head for the {1}"),
-        ("How do I get to the {1}?", "Can we visit the {1}?"),
-    ),
-    Form(
-        "search",
-        lambda rng, d, thing: (Handle(thing), pick(rng, d.topics)),
-        ("scan the {1} for {2}", "hunt for {2} among the {1}", "see which {1} mention {2}"),
-        ("Do any {1} mention {2}?", "Is there anything about {2} in the {1}?"),
-    ),
-    Form(
-        "filter",
-        _thing_and(lambda d: d.states),
-        ("hold on to the {2} {1}", "leave out {1} that are not {2}", "narrow the {1} down to the {2} ones"),
-        ("Which of the {1} are {2}?", "Can I see just the {2} {1}?"),
-    ),
-    _limit("above", "more than"),
-    _limit("below", "less than"),
-    Form(
-        "transform",
-        _thing_and(lambda d: words.SHAPES),
-        ("turn the {1} into a {2}", "make a {2} out of the {1}", "lay the {1} out as a {2}"),
-        ("Could the {1} become a {2}?", "What would the {1} look like as a {2}?"),
-    ),
-    Form(
-        "transform",
-        lambda rng, d, thing: (Handle(thing), Handle("sorted"), Handle(pick(rng, d.fields))),
-        ("put the {1} in order of {3}", "arrange the {1} by {3}", "line up the {1} by their {3}"),
-        ("How do the {1} rank by {3}?",),
-    ),
-    Form(
-        "aggregate",
-        lambda rng, d, thing: (Handle(pick(rng, words.STATISTICS)), Handle(pick(rng, d.fields)), Handle(thing)),
-        ("work out the {1} {2} of the {3}", "tell me the {1} {2} for the {3}", "report the {1} {2} across all {3}"),
-        ("What is the {1} {2} of the {3}?", "Do we know the {1} {2} among the {3}?"),
-    ),
-    Form(
-        "aggregate",
-        lambda rng, d, thing: (Handle("count"), Handle(thing)),
-        ("tally up the {2}", "give the number of {2}"),
-        ("How many {2} are there?", "What number of {2} do we have?"),
-    ),
-    Form(
-        "read",
-        lambda rng, d, thing: (_file(rng, thing),),
-        ("pull in {1}", "fetch {1}", "take everything from {1}", "bring {1} into view"),
-        ("What does {1} say?", "What is inside {1}?"),
-    ),
-    Form(
-        "write",
-        lambda rng, d, thing: (_file(rng, thing), Handle(thing)),
-        ("put the {2} into {1}", "keep a copy of the {2} as {1}", "note the {2} down in {1}"),
-        ("Can you file the {2} as {1}?", "Would you put the {2} away in {1}?"),
-    ),
-    Form(
-        "compute",
-        lambda rng, d, thing: (Handle(pick(rng, words.OPERATORS)), [_number(rng), _number(rng)]),
-        ("figure out {2[0]} {1} {2[1]}", "do the sum {2[0]} {1} {2[1]}"),
-        ("How much is {2[0]} {1} {2[1]}?", "What comes out of {2[0]} {1} {2[1]}?"),
-    ),
-    Form(
-        "compute",
-        lambda rng, d, thing: (Handle(pick(rng, words.CHOICES)), [_number(rng), _number(rng), _number(rng)]),
-        ("give the {1} of {2[0]}, {2[1]} and {2[2]}",),
-        ("What is the {1} of {2[0]}, {2[1]} and {2[2]}?",),
-    ),
-    Form(
-        "validate",
-        _thing_and(lambda d: d.rules),
-        ("make sure the {1} follow the {2}", "test the {1} against the {2}", "hold the {1} up to the {2}"),
-        ("Do the {1} follow the {2}?", "Are the {1} in line with the {2}?"),
-    ),
-    Form(
-        "validate",
-        lambda rng, d, thing: (_file(rng, thing), bytes(int(rng.random() * 256) for _ in range(2))),
-        ("make sure {1} has the checksum {2}", "compare {1} with the checksum {2}"),
-        ("Does {1} still have the checksum {2}?",),
-    ),
-    Form(
-        "execute",
-        lambda rng, d, thing: (Handle(pick(rng, d.jobs)),),
-        ("start the {1}", "kick off the {1}", "set the {1} going"),
-        ("Can the {1} begin now?",),
-    ),
-    Form(
-        "execute",
-        lambda rng, d, thing: (Handle(pick(rng, d.jobs)), 2 + int(rng.random() * 48)),
-        ("repeat the {1} {2} times", "go through the {1} {2} times"),
-        ("Can the {1} be done {2} times?",),
-    ),
-    _setting({"quiet": True}, ("start the {1} quietly", "set the {1} going without a sound"),
-             ("Can the {1} begin quietly?",)),
-    _setting({"quiet": False}, ("start the {1} with every message shown", "set the {1} going out loud"),
-             ("Can the {1} begin with every message shown?",)),
-    _setting({"limit": None}, ("start the {1} with no time limit", "let the {1} take as long as it needs"),
-             ("Can the {1} begin with no time limit?",)),
+PLAIN = (
+    form("navigate", s.PLACE, orders="""take me to the {place}
+         bring up the {place}
+         switch over to the {place}
+         head for the {place}""",
+         questions="""How do I get to the {place}?
+         Can we visit the {place}?"""),
+    form("navigate", s.PLACE, {"row": s.COUNT}, orders="""take me to row {count} of the {place}
+         bring up row {count} in the {place}
+         jump to row {count} inside the {place}""",
+         questions="Where is row {count} of the {place}?"),
+    form("navigate", s.PLACE, s.THING, orders="""lead me to the {thing} in the {place}
+         show the way to the {thing} inside the {place}
+         walk over to the {place} where the {thing} are""",
+         questions="Where in the {place} are the {thing}?"),
+    form("navigate", s.PLACE, {"from": s.ORIGIN}, orders="""guide me from the {origin} to the {place}
+         leave the {origin} and head for the {place}""",
+         questions="What is the way from the {origin} to the {place}?"),
+    form("search", s.THING, s.TOPIC, orders="""scan the {thing} for {topic}
+         hunt for {topic} among the {thing}
+         see which {thing} mention {topic}
+         track down {topic} in the {thing}""",
+         questions="""Do any {thing} mention {topic}?
+         Is there anything about {topic} in the {thing}?"""),
+    form("search", s.THING, s.TOPIC, {"limit": s.COUNT}, orders="""list at most {count} of the {thing} about {topic}
+         scan the {thing} for {topic} and stop after {count} hits""",
+         questions="What are the first {count} of the {thing} about {topic}?"),
+    form("search", s.FILE, s.TOPIC, orders="""look inside {file} for any trace of {topic}
+         comb through {file} for {topic}""",
+         questions="Does {file} say anything about {topic}?"),
+    form("filter", s.THING, s.STATE, orders="""hold on to the {state} {thing}
+         leave out {thing} that are not {state}
+         narrow the {thing} down to the {state} ones""",
+         questions="""Which of the {thing} are {state}?
+         Can I see just the {state} {thing}?"""),
+    form("filter", s.THING, {"field": s.FIELD, "above": s.A},
+         orders="""leave only the {thing} that are over {a} in {field}
+         pass on {thing} with {field} above {a}""",
+         questions="Which {thing} have {field} of more than {a}?"),
+    form("filter", s.THING, {"field": s.FIELD, "below": s.A},
+         orders="""leave only the {thing} that are under {a} in {field}
+         pass on {thing} with {field} below {a}""",
+         questions="Which {thing} have {field} of less than {a}?"),
+    form("filter", s.THING, {"field": s.FIELD, "from": s.between("a", 1, 99), "to": s.between("b", 100, 999)},
+         orders="""stay with the {thing} that lie between {a} and {b} in {field}
+         drop all {thing} but those with {field} from {a} to {b}"""),
+    form("filter", s.THING, s.STATE, {"field": s.FIELD, "above": s.A},
+         orders="""leave only the {state} {thing} that are over {a} in {field}
+         pass on those of the {state} {thing} with {field} above {a}"""),
+    form("transform", s.THING, s.SHAPE, orders="""turn the {thing} into a {shape}
+         make a {shape} out of the {thing}
+         lay the {thing} out as a {shape}""",
+         questions="""Could the {thing} become a {shape}?
+         What would the {thing} look like as a {shape}?"""),
+    form("transform", s.THING, Handle("sorted"), s.FIELD, orders="""put the {thing} in order of {field}
+         arrange the {thing} by {field}
+         line up the {thing} by their {field}""",
+         questions="How do the {thing} rank by {field}?"),
+    form("transform", s.THING, Handle("sorted"), s.FIELD, {"falling": True},
+         orders="""put the {thing} in order of {field}, highest first
+         arrange the {thing} by falling {field}"""),
+    form("transform", s.THING, Handle("grouped"), s.FIELD, orders="""split the {thing} into piles by {field}
+         bundle the {thing} that share a value of {field}""",
+         questions="What groups do the {thing} form by {field}?"),
+    form("transform", s.THING, {"field": s.FIELD, "times": s.A}, orders="""scale the {field} of the {thing} by {a}
+         stretch the {field} of all {thing} by a factor of {a}"""),
+    form("aggregate", s.STATISTIC, s.FIELD, s.THING, orders="""work out the {statistic} {field} of the {thing}
+         tell me the {statistic} {field} for the {thing}
+         report the {statistic} {field} across all {thing}""",
+         questions="""What is the {statistic} {field} of the {thing}?
+         Do we know the {statistic} {field} among the {thing}?"""),
+    form("aggregate", Handle("count"), s.THING, orders="""tally up the {thing}
+         give the number of {thing}""",
+         questions="""How many {thing} are there?
+         What number of {thing} do we have?"""),
+    form("aggregate", Handle("count"), s.THING, {"by": s.FIELD}, orders="""tally up the {thing} for each {field}
+         give the number of {thing} by {field}""",
+         questions="How many {thing} are there per {field}?"),
+    form("aggregate", s.STATISTIC, s.FIELD, s.THING, s.STATE,
+         orders="""work out the {statistic} {field} of just the {state} {thing}
+         report the {statistic} {field}, looking at {state} {thing} alone"""),
+    form("read", s.FILE, orders="""pull in {file}
+         fetch {file}
+         take everything from {file}
+         bring {file} into view""",
+         questions="""What does {file} say?
+         What is inside {file}?"""),
+    form("read", s.FILE, {"rows": s.COUNT}, orders="""fetch the first {count} lines of {file}
+         pull in {file} up to line {count}""",
+         questions="What do the first {count} lines of {file} say?"),
+    form("read", s.FILE, s.FIELD, orders="""pull only the {field} out of {file}
+         take nothing but the {field} from {file}""",
+         questions="What {field} does {file} give?"),
+    form("write", s.FILE, s.THING, orders="""put the {thing} into {file}
+         keep a copy of the {thing} as {file}
+         note the {thing} down in {file}""",
+         questions="""Can you file the {thing} as {file}?
+         Would you put the {thing} away in {file}?"""),
+    form("write", s.FILE, s.THING, {"append": True}, orders="""add the {thing} at the end of {file}
+         let the {thing} follow what {file} holds"""),
+    form("write", s.FILE, s.RECORD, orders="""make {file} with {record}
+         jot down {record} in {file}"""),
+    form("write", s.FILE, s.RECORDS, orders="""fill {file} with these rows: {records}
+         put one line each into {file} for {records}"""),
+    form("compute", s.OPERATOR, [s.A, s.B], orders="""figure out {a} {operator} {b}
+         do the sum {a} {operator} {b}""",
+         questions="""How much is {a} {operator} {b}?
+         What comes out of {a} {operator} {b}?"""),
+    form("compute", s.CHOICE, [s.A, s.B, s.C], orders="give the {choice} of {a}, {b} and {c}",
+         questions="What is the {choice} of {a}, {b} and {c}?"),
+    form("compute", s.CHOICE, s.NUMBERS, orders="""give the {choice} of {numbers}
+         go through {numbers} and report their {choice}"""),
+    form("compute", Handle("percent"), [s.A, s.B], orders="""take {a} percent of {b}
+         cut {b} down to {a} percent""",
+         questions="How much is {a} percent of {b}?"),
+    form("validate", s.THING, s.RULE, orders="""make sure the {thing} follow the {rule}
+         test the {thing} against the {rule}
+         hold the {thing} up to the {rule}""",
+         questions="""Do the {thing} follow the {rule}?
+         Are the {thing} in line with the {rule}?"""),
+    form("validate", s.FILE, s.checksum("checksum", 2), orders="""make sure {file} has the checksum {checksum}
+         compare {file} with the checksum {checksum}""",
+         questions="Does {file} still have the checksum {checksum}?"),
+    form("validate", s.FILE, s.RULE, orders="""see whether {file} keeps to the {rule}
+         put {file} through the {rule}"""),
+    form("validate", s.THING, {"field": s.FIELD, "below": s.A},
+         orders="""make sure all {thing} stay under {a} in {field}
+         confirm that no {field} of the {thing} reaches {a}""",
+         questions="Do all {thing} stay under {a} in {field}?"),
+    form("execute", s.JOB, orders="""start the {job}
+         kick off the {job}
+         set the {job} going""",
+         questions="Can the {job} begin now?"),
+    form("execute", s.JOB, s.THING, orders="""start the {job} on the {thing}
+         let the {thing} go through the {job}""",
+         questions="Can the {thing} have the {job} now?"),
+    form("execute", s.JOB, s.COUNT, orders="""repeat the {job} {count} times
+         go through the {job} {count} times""",
+         questions="Can the {job} be done {count} times?"),
+    form("execute", s.JOB, {"at": s.TIME}, orders="""start the {job} at {time}
+         let the {job} begin at {time}""",
+         questions="Is {time} a good hour for the {job}?"),
+    form("execute", s.JOB, {"then": s.NEXT_JOB}, orders="""let the {next} follow the {job}
+         start the {job} and go on with the {next}"""),
+    form("execute", s.JOB, s.THING, {"quiet": True}, orders="start the {job} on the {thing} without a sound",
+         questions="Can the {job} of the {thing} go quietly?"),
+    form("execute", s.JOB, s.THING, {"quiet": False}, orders="start the {job} on the {thing} with every message shown"),
 )  # fmt: skip
-KINDS = tuple(dict.fromkeys(form.kind for form in FORMS))
-
-
-def forms_of(kind: str) -> tuple[Form, ...]:
-    return tuple(form for form in FORMS if form.kind == kind)
+KINDS = tuple(dict.fromkeys(form.kind for form in PLAIN))

@@ -8,20 +8,33 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import TypeVar
 
 from nyx.errors import DataError, UsageError
 from nyx.files import make_folder, show_path, storage_errors, write_atomic
 from nyx.text.hlx import hlxl, lcb, lcr, lct
-from nyx.text.hlx.forms import KINDS, draw_request, draw_thing, forms_of, pick
+from nyx.text.hlx.domains import DOMAINS
+from nyx.text.hlx.english import phrasings
+from nyx.text.hlx.forms import KINDS as PLAIN_KINDS
+from nyx.text.hlx.forms import PLAIN
+from nyx.text.hlx.nested import EDGE, NESTED
 from nyx.text.hlx.notation import Notation
+from nyx.text.hlx.patterns import Scene, draw
+from nyx.text.hlx.phrases import pick
 from nyx.text.hlx.pipelines import KIND as PIPELINE
 from nyx.text.hlx.pipelines import draw_pipeline
+from nyx.text.hlx.slots import draw_thing
 from nyx.text.hlx.values import Contract
-from nyx.text.hlx.words import DOMAINS
 
+T = TypeVar("T")
 DEFAULT_CHARS = 560_000
 DEFAULT_SEED = 1
 NOTATIONS: dict[str, Notation] = {"HLXL": hlxl, "LC-R": lcr, "LC-T": lct, "LC-B": lcb}
+KINDS = (*PLAIN_KINDS, PIPELINE)
+PARTS = {
+    kind: [[form for form in forms if form.kind == kind] for forms in (PLAIN, NESTED, EDGE)] for kind in PLAIN_KINDS
+}
+TRIES = 1000  # new sentences looked for in one kind before another takes its turn
 
 
 @dataclass(frozen=True)
@@ -32,10 +45,9 @@ class Example:
     english: str
     value: Contract
 
-    def block(self, notations: Sequence[str] = ("LC-R",)) -> str:
-        """The example as the corpus has it: the English line, a line for each notation, an empty line."""
-        lines = [f"{name}: {NOTATIONS[name].write(self.value)}\n" for name in notations]
-        return f"English: {self.english}\n{''.join(lines)}\n"
+    def lines(self, notations: Sequence[str] = tuple(NOTATIONS)) -> list[str]:
+        """The English line, and a line for each notation."""
+        return [f"English: {self.english}\n", *(f"{name}: {NOTATIONS[name].write(self.value)}\n" for name in notations)]
 
 
 @dataclass(frozen=True)
@@ -49,28 +61,40 @@ class Written:
 
 
 def examples(seed: int = DEFAULT_SEED) -> Iterator[Example]:
-    """Examples without end, no English sentence twice, every kind as often as the others while it has new ones."""
+    """Examples without end: the kinds in turn, no English sentence twice. Raises UsageError (64) when there are no
+    more, which is far beyond any memory."""
     rng, seen = Random(seed), set[str]()
     while True:
-        example = _draw(rng)
-        if example.english not in seen:
-            seen.add(example.english)
-            yield example
+        before = len(seen)
+        for kind in _shuffled(rng, KINDS):
+            for _ in range(TRIES):
+                value = _draw(rng, kind)
+                english = phrasings(value).say(rng)
+                if english not in seen:
+                    seen.add(english)
+                    yield Example(kind, english, value)
+                    break
+        if len(seen) == before:
+            raise UsageError(f"there are no more than about {before} examples: ask for less text")
 
 
-def generate(size_chars: int = DEFAULT_CHARS, seed: int = DEFAULT_SEED, notations: Sequence[str] = ("LC-R",)) -> str:
+def generate(size_chars: int = DEFAULT_CHARS, seed: int = DEFAULT_SEED, notations: Sequence[str] = tuple(NOTATIONS),
+             shuffled: bool = False) -> str:  # fmt: skip
     """A corpus of whole examples, at least `size_chars` characters; the same for the same arguments everywhere.
 
-    Raises UsageError (64) for a size below 1 or a notation that is not one of NOTATIONS.
+    An example is a block: its English line, a line for each notation, an empty line. shuffled: the lines of each block
+    in an order of its own, so that a model meets every one after every other one. Raises UsageError (64) for a size
+    below 1 or a notation that is not one of NOTATIONS.
     """
     if size_chars < 1:
         raise UsageError(f"size {size_chars} is too small: ask for at least 1 character")
     unknown = [name for name in notations if name not in NOTATIONS]
     if unknown or not notations:
         raise UsageError(f"notation {', '.join(unknown) or 'missing'}: use one or more of {', '.join(NOTATIONS)}")
-    blocks, size = [], 0
+    blocks, size, order = [], 0, Random(seed)
     for example in examples(seed):
-        blocks.append(example.block(notations))
+        lines = example.lines(notations)
+        blocks.append("".join(_shuffled(order, lines) if shuffled else lines) + "\n")
         size += len(blocks[-1])
         if size >= size_chars:
             break
@@ -78,7 +102,8 @@ def generate(size_chars: int = DEFAULT_CHARS, seed: int = DEFAULT_SEED, notation
 
 
 def write(path: str | os.PathLike[str], size_chars: int = DEFAULT_CHARS, seed: int = DEFAULT_SEED,
-          notations: Sequence[str] = ("LC-R",), force: bool = False) -> Written:  # fmt: skip
+          notations: Sequence[str] = tuple(NOTATIONS), force: bool = False,
+          shuffled: bool = False) -> Written:  # fmt: skip
     """Generate a corpus into a file, made under another name and renamed, so that it is whole or not there.
 
     A file that is already there is replaced only with `force`, unless it has just these bytes. Raises UsageError (64)
@@ -86,7 +111,7 @@ def write(path: str | os.PathLike[str], size_chars: int = DEFAULT_CHARS, seed: i
     """
     target = Path(path)
     shown = show_path(target)
-    data = generate(size_chars, seed, notations).encode()
+    data = generate(size_chars, seed, notations, shuffled).encode()
     with storage_errors("write", target):
         there = os.path.lexists(target)
         if there and not target.is_file():
@@ -99,11 +124,21 @@ def write(path: str | os.PathLike[str], size_chars: int = DEFAULT_CHARS, seed: i
     return Written(target, len(data.decode()), len(data), hashlib.sha256(data).hexdigest())
 
 
-def _draw(rng: Random) -> Example:
-    kind, domain = pick(rng, (*KINDS, PIPELINE)), pick(rng, DOMAINS)
-    thing = draw_thing(rng, domain)
+def _draw(rng: Random, kind: str) -> Contract:
+    domain = pick(rng, DOMAINS)
+    scene = Scene(domain, draw_thing(rng, domain))
     if kind == PIPELINE:
-        pipeline = draw_pipeline(rng, domain, thing)
-        return Example(kind, pipeline.sentence(rng), pipeline.value())
-    request = draw_request(rng, pick(rng, forms_of(kind)), domain, thing)
-    return Example(kind, pick(rng, request.sentences()), request.value())
+        return draw_pipeline(rng, scene)
+    chance = rng.random()
+    plain, nested, edge = PARTS[kind]
+    forms = plain if chance < 0.65 else nested if chance < 0.85 else edge
+    return draw(pick(rng, forms).pattern, rng, scene, {})
+
+
+def _shuffled(rng: Random, items: Sequence[T]) -> list[T]:
+    """The items in an order drawn with Random.random() alone (Fisher and Yates)."""
+    order = list(items)
+    for last in range(len(order) - 1, 0, -1):
+        at = int(rng.random() * (last + 1))
+        order[last], order[at] = order[at], order[last]
+    return order

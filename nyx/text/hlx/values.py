@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias, Union
+from typing import Any, TypeAlias, Union
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # keys of objects
 TAG = re.compile(r"[A-Za-z0-9_]+")  # tags of handles
@@ -38,8 +38,8 @@ Value: TypeAlias = Union[bool, int, float, str, bytes, Handle, Contract, "list[V
 OPERATION, ERROR, SEQUENCE = 1000, 1001, 14
 
 
-def operation(*fields: Value) -> Contract:
-    """Contract 1000: the operation's name and what it works on, in fields 0, 1, 2, ..."""
+def operation(*fields: Any) -> Contract:
+    """Contract 1000: the operation's name and what it works on, in fields 0, 1, ... (values, or patterns of them)."""
     return Contract(OPERATION, dict(enumerate(fields)))
 
 
