@@ -112,6 +112,8 @@ class HrmConfig(_Model):
         if self.n_embd % (2 * self.n_head) == self.n_head:
             width = self.n_embd // self.n_head
             yield ("n_embd", "n_head"), f"n_embd / n_head is {width}; rotary positions need heads of an even width"
+        if self.variant == "act":
+            return  # it always trains the last call of either stack
         calls = self.H_cycles * (self.L_cycles + 1)
         if self.bp_max_steps > calls:
             why = f"bp_max_steps {self.bp_max_steps} is more than H_cycles * (L_cycles + 1) = {calls} calls"
