@@ -97,3 +97,54 @@ def hrm(p: Weights, tokens: Tensor, config: HrmConfig, *, bp_steps: int | None =
         with torch.set_grad_enabled(torch.is_grad_enabled() and i >= config.H_cycles - h_train):
             z_h = _hrm_level(p, "H", z_h + z_l, config.H_layers, config)
     return _linear(p, "head", z_h)
+
+
+def _act_stack(p: Weights, level: str, x: Tensor, layers: int, config: HrmConfig) -> Tensor:
+    def norm(y: Tensor) -> Tensor:
+        return F.rms_norm(y, y.shape[-1:], eps=config.norm_eps)
+
+    for i in range(layers):
+        name = f"{level}.{i}"
+        q, k, v = (_heads(y, config.n_head) for y in _linear(p, f"{name}.attn.qkv", x).chunk(3, dim=-1))
+        q, k = _rotary(q, config.rope_theta), _rotary(k, config.rope_theta)
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = norm(x + _linear(p, f"{name}.attn.out", y.transpose(1, 2).reshape(x.shape)))
+        gate, up = _linear(p, f"{name}.mlp.gate_up", x).chunk(2, dim=-1)
+        x = norm(x + _linear(p, f"{name}.mlp.down", F.silu(gate) * up))
+    return x
+
+
+def hrm_act_segment(
+    p: Weights, tokens: Tensor, z_h: Tensor, z_l: Tensor, config: HrmConfig
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """One segment of the original HRM: logits (B, T, V), the head's q (B, 2) at the last position, z_H and z_L after.
+
+    z_h, z_l: (B, T, C) of the segment before, or (C,) at first. The gradient flows through the last call of L and of H.
+    """
+    x = p["embedding.weight"][tokens] * math.sqrt(config.n_embd)
+    with torch.no_grad():
+        for i in range(config.H_cycles):
+            for k in range(config.L_cycles):
+                if (i, k) != (config.H_cycles - 1, config.L_cycles - 1):
+                    z_l = _act_stack(p, "L", z_l + z_h + x, config.L_layers, config)
+            if i != config.H_cycles - 1:
+                z_h = _act_stack(p, "H", z_h + z_l, config.H_layers, config)
+    z_l = _act_stack(p, "L", z_l + z_h + x, config.L_layers, config)
+    z_h = _act_stack(p, "H", z_h + z_l, config.H_layers, config)
+    return _linear(p, "head", z_h), _linear(p, "q_head", z_h[:, -1]), z_h.detach(), z_l.detach()
+
+
+def hrm_act(p: Weights, tokens: Tensor, config: HrmConfig) -> Tensor:
+    """tokens (B, T) int64 to the logits (B, T, V) of the last of halt_max_steps segments. p holds z_H and z_L too."""
+    z_h, z_l = p["z_H"], p["z_L"]
+    for _ in range(config.halt_max_steps - 1):
+        _, _, z_h, z_l = hrm_act_segment(p, tokens, z_h, z_l, config)
+    return hrm_act_segment(p, tokens, z_h, z_l, config)[0]
+
+
+def stablemax_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Nats (N,) of logits (N, V) under stablemax; 0 where the target is negative."""
+    s = torch.where(logits >= 0, logits + 1, 1 / (1 - logits.clamp(max=0)))
+    p = s / s.sum(dim=-1, keepdim=True)
+    nats = -p.gather(1, targets.clamp(min=0)[:, None])[:, 0].log()
+    return torch.where(targets >= 0, nats, torch.zeros_like(nats))

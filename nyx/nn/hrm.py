@@ -77,7 +77,7 @@ class Hrm(LanguageModel):
         self.z_l = Tensor("z_L", (c,), role="const")
         self.constants = {
             "rotary": Constant(rotary, lambda _: table(config.block_size, width, config.rope_theta), kept=False),
-            "z_L": Constant(self.z_l, lambda seed: _z_l(seed, c), kept=True),
+            "z_L": Constant(self.z_l, lambda seed: fixed_state("zL", seed, c), kept=True),
         }
         self.embedding = self.parameters.add("embedding.weight", (vocab_size, c), truncated_normal(std))
         self.level_h = Stack(self.parameters, "H", config.H_layers, config, rotary)
@@ -109,6 +109,7 @@ class Hrm(LanguageModel):
         return config.bp_min_steps + int(progress * (config.bp_max_steps - config.bp_min_steps))
 
 
-def _z_l(seed: int, width: int) -> np.ndarray:
-    rng = np.random.Generator(np.random.Philox(key=[seed, 0x7A4C]))
+def fixed_state(name: str, seed: int, width: int) -> np.ndarray:
+    """A random vector (C,) that a state starts from and that is never trained; name: two letters."""
+    rng = np.random.Generator(np.random.Philox(key=[seed, int.from_bytes(name.encode())]))
     return truncated_normal(1.0)(rng, (width,)).astype(np.float32)

@@ -42,13 +42,14 @@ class Context:
 
 
 class Linear:
-    """y = x W^T + b, W (out, in)."""
+    """y = x W^T + b, W (out, in). bias: whether there is one, which then starts at 0, or what it starts from."""
 
     def __init__(
-        self, parameters: Parameters, name: str, n_in: int, n_out: int, start: Initializer, *, bias: bool = False
-    ) -> None:
+        self, parameters: Parameters, name: str, n_in: int, n_out: int, start: Initializer,
+        *, bias: bool | Initializer = False,
+    ) -> None:  # fmt: skip
         self.weight = parameters.add(f"{name}.weight", (n_out, n_in), start)
-        self.bias = parameters.add(f"{name}.bias", (n_out,), zeros) if bias else None
+        self.bias = parameters.add(f"{name}.bias", (n_out,), zeros if bias is True else bias) if bias else None
 
     def __call__(self, x: Tensor) -> Tensor:
         return ops.linear(x, self.weight, self.bias)

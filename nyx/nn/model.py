@@ -15,10 +15,18 @@ from nyx.tensor import Tensor
 
 
 class LanguageModel(ABC):
-    """Tokens (B, T) to logits (B, T, V). `parameters` are trained, `constants` are not."""
+    """Tokens (B, T) to logits (B, T, V). `parameters` are trained, `constants` are not.
+
+    by_symbol: names of parameters with one row for each symbol, as far as a model has them.
+    """
+
+    by_symbol = ("embedding.weight", "head.weight", "head.bias")
 
     def __init__(self, vocab_size: int, block_size: int) -> None:
         self.vocab_size, self.block_size = vocab_size, block_size
+        self.segments: int | None = None
+        """How often a training goes over a batch, each time from where it was and with an update; None: once, from
+        nothing."""
         self.parameters = Parameters()
         self.constants: dict[str, Constant] = {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -10,15 +11,20 @@ from nyx import ops
 from nyx.backends.base import Backend
 from nyx.nn.layers import Context
 from nyx.nn.model import LanguageModel
+from nyx.ops.cross_entropy import stablemax_mass
 from nyx.program import Program
 from nyx.tensor import Tensor
+
+
+Loss = Literal["softmax", "stablemax"]
 
 
 class Inputs:
     """What the host writes before a run of a batch of shape (B, T), and what the run adds to.
 
     norm: 1 / (characters that count in the whole batch). counter: seed (two words), step, first sample. sums: loss,
-    right predictions, batches, since they were last set to zero.
+    right predictions, batches, since they were last set to zero. A model that goes over a batch in segments also reads
+    row_norm, 1 / (rows of the whole batch that have a target), and rows, their numbers in the whole batch.
     """
 
     def __init__(self, batch: int, time: int, name: str = "") -> None:
@@ -27,15 +33,25 @@ class Inputs:
         self.norm = Tensor(f"{name}norm", (1,), role="input")
         self.counter = Tensor(f"{name}counter", (4,), "u32", "input")
         self.sums = Tensor(f"{name}sums", (4,), role="state")
+        self.row_norm = Tensor(f"{name}row_norm", (1,), role="input")
+        self.rows = Tensor(f"{name}rows", (batch,), "i32", "input")
 
-    def write(self, backend: Backend, x: np.ndarray, y: np.ndarray, norm: float, counter: tuple[int, int, int]) -> None:
-        """counter: seed, step, first sample."""
+    def write(
+        self, backend: Backend, x: np.ndarray, y: np.ndarray, norm: float, counter: tuple[int, int, int],
+        row_norm: float | None = None, batch_rows: int = 0,
+    ) -> None:  # fmt: skip
+        """counter: seed, step, first sample. row_norm, and the rows of the whole batch: given where the model reads
+        them; rows beyond the batch, which pad a micro-batch, all have the number that comes after its last one."""
         seed, step, first = counter
         backend.write(self.tokens, x)
         backend.write(self.targets, y)
         backend.write(self.norm, np.array([norm], np.float32))
         words = [seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF, step & 0xFFFFFFFF, first]
         backend.write(self.counter, np.array(words, np.uint32))
+        if row_norm is not None:
+            backend.write(self.row_norm, np.array([row_norm], np.float32))
+            numbers = np.minimum(np.arange(first, first + self.rows.size), batch_rows)
+            backend.write(self.rows, numbers.astype(np.int32))
 
 
 @dataclass(frozen=True)
@@ -54,6 +70,7 @@ def micro_step(
     accumulate: bool,
     label_smoothing: float,
     dropout: bool,
+    loss: Loss = "softmax",
 ) -> MicroStep:
     """Forward, loss and backward. accumulate: add to the gradients (all micro-batches but the first)."""
     name = "train" + ("" if bp_steps is None else f".bp{bp_steps}") + (".more" if accumulate else "")
@@ -61,26 +78,32 @@ def micro_step(
     with program:
         context = Context(counter=inputs.counter if dropout else None, bp_steps=bp_steps)
         logits = model.logits(inputs.tokens, context)
-        loss, correct, dlogits = ops.cross_entropy(logits, inputs.targets, inputs.norm, label_smoothing=label_smoothing)
-        ops.metrics(loss, correct, inputs.sums)
+        nats, correct, dlogits = ops.cross_entropy(
+            logits, inputs.targets, inputs.norm, label_smoothing=label_smoothing, kind=loss
+        )
+        ops.metrics(nats, correct, inputs.sums)
     reached = program.backward({logits: dlogits}, model.parameters.grad_of, accumulate=accumulate)
     return MicroStep(program, tuple(reached))
 
 
-def evaluation(model: LanguageModel, inputs: Inputs) -> Program:
+def evaluation(model: LanguageModel, inputs: Inputs, loss: Loss = "softmax") -> Program:
     """Forward and loss, nothing that trains."""
     program = Program("evaluate")
     with program, program.no_grad():
         logits = model.logits(inputs.tokens, Context())
-        loss, correct, _ = ops.cross_entropy(logits, inputs.targets, inputs.norm, need_grad=False)
-        ops.metrics(loss, correct, inputs.sums)
+        nats, correct, _ = ops.cross_entropy(logits, inputs.targets, inputs.norm, need_grad=False, kind=loss)
+        ops.metrics(nats, correct, inputs.sums)
     return program
 
 
 class Decoder:
-    """One token in, the logits of the next out; keys and values of what came before stay on the device."""
+    """One token in, the logits of the next out; keys and values of what came before stay on the device.
 
-    def __init__(self, model: LanguageModel, batch: int = 1) -> None:
+    loss: how the model was trained to make probabilities of logits. What `step` returns goes through softmax for that.
+    """
+
+    def __init__(self, model: LanguageModel, batch: int = 1, loss: Loss = "softmax") -> None:
+        self.loss = loss
         self.tokens = Tensor("decode.tokens", (batch, 1), "i32", "input")
         self.start = Tensor("decode.start", (1,), "i32", "input")
         self.logits = Tensor("decode.logits", (batch, 1, model.vocab_size), role="state")
@@ -94,4 +117,5 @@ class Decoder:
         backend.write(self.tokens, tokens.reshape(-1, 1))
         backend.write(self.start, np.array([position], np.int32))
         backend.run(self.program)
-        return backend.read(self.logits)[:, 0]
+        logits = backend.read(self.logits)[:, 0]
+        return logits if self.loss == "softmax" else np.log(stablemax_mass(logits))
