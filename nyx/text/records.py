@@ -121,7 +121,7 @@ def _copy(text: Text, spans: Spans, example: NDArray[np.int64], blank: bool) -> 
     ends = np.cumsum(lengths + 1 + (last & blank))  # where each line ends with its newlines
     starts = np.concatenate([[0], ends[:-1]])[: len(ends)]
     ids = np.full(int(ends[-1]) if len(ends) else 0, symbol(text, "\n"), text.ids.dtype)
-    cuts = np.unique(np.searchsorted(ends, np.arange(0, len(ids) + BLOCK, BLOCK)))  # lines of about a block together
+    cuts = np.unique(np.searchsorted(ends, np.arange(0, len(ids) + BLOCK, BLOCK), "right"))  # about a block each
     for a, b in pairwise(cuts.tolist()):
         ids[ranges(starts[a:b], lengths[a:b])] = text.ids[ranges(spans.starts[a:b], lengths[a:b])]
     until = ends[last]
