@@ -137,7 +137,7 @@ class Fitting:
         if shorter:
             needs = self._needs(hybrid, seq_len)
             return f"one window of {seq_len} characters {needs}: set train.seq_len to {shorter} or less"
-        return f"this model {self._needs(hybrid, 1)} with one character at a time: take a smaller model or more memory"
+        return f"even one character at a time {self._needs(hybrid, 1)}: take a smaller model or more memory"
 
     def shorter(self) -> str:
         """What to do when one window does not fit although the plan said so: less is free than the budget says."""

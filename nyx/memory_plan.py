@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from nyx.backends.memory import CPU_RULES, padded
 from nyx.backends.null import NullBackend
+from nyx.program import Program
 from nyx.tensor import Tensor
 from nyx.training.programs import Decoder, Inputs, evaluation
 from nyx.training.updates import RECENT, Training
@@ -24,7 +25,9 @@ ROLES = {"const": "constants", "input": "inputs", "state": "state"}
 
 def size_text(size: float) -> str:
     """Bytes for people."""
-    return f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
+    if size >= 2**30:
+        return f"{size / 2**30:.2f} GiB"
+    return f"{size / 2**20:.1f} MiB" if size >= 2**20 else f"{size / 2**10:.1f} KiB"
 
 
 @dataclass(frozen=True)
@@ -69,20 +72,23 @@ def plan_of(hrm: ResourceAwareHRM, training: Training) -> MemoryPlan:
 
     Raises DeviceMemoryError where one tensor is larger than a buffer may be.
     """
-    rules, model, seq_len = hrm.backend.rules, hrm.model, training.config.train.seq_len
+    rules, seq_len = hrm.backend.rules, training.config.train.seq_len
     backend = NullBackend(rules=rules)
     backend.reserve(training.device_programs())
     device = _persistent(backend, hrm)
     device["activations"] = backend.memory().temporary
-    for name, program in (
-        ("evaluation", evaluation(model, Inputs(training.rows, seq_len), hrm.loss)),
-        ("decoding", Decoder(model).program),
-    ):
+    for name, program in other_programs(hrm, training).items():
         before = backend.memory().total
         backend.prepare(program)
         device[name] = backend.memory().total - before
     device["staging"] = rules.staging
     return MemoryPlan(training.rows, seq_len, training.hybrid, hrm.backend.on_host, device, _host(training, hrm))
+
+
+def other_programs(hrm: ResourceAwareHRM, training: Training) -> dict[str, Program]:
+    """What runs on the device beside the training: "evaluation" and "decoding"."""
+    inputs = Inputs(training.rows, training.config.train.seq_len)
+    return {"evaluation": evaluation(hrm.model, inputs, hrm.loss), "decoding": Decoder(hrm.model).program}
 
 
 def _persistent(backend: NullBackend, hrm: ResourceAwareHRM) -> dict[str, int]:

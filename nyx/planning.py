@@ -10,14 +10,18 @@ from typing import Any
 import numpy as np
 
 from nyx import devices
+from nyx.backends.memory import CPU_RULES
 from nyx.backends.null import NullBackend
+from nyx.backends.vulkan import rules_of
 from nyx.config import Config
-from nyx.errors import NyxError
+from nyx.errors import DeviceMemoryError, NyxError
+from nyx.memory_budget import Fitting
+from nyx.memory_plan import other_programs, size_text
+from nyx.ops import Traits
+from nyx.program import Program
 from nyx.resource_aware_hrm import ResourceAwareHRM
 from nyx.text.batches import Batch
 from nyx.text.vocabulary import FIXED, Vocabulary
-
-MIB = 2**20
 
 
 def _vocabulary(config: Config, size: int) -> Vocabulary:
@@ -31,25 +35,34 @@ def _vocabulary(config: Config, size: int) -> Vocabulary:
 
 
 def describe(config: Config, vocab: int, *, steps: bool) -> str:
-    """The Programs of a training with their Steps, and the bytes a GPU would need."""
-    backend = NullBackend()
-    hrm = ResourceAwareHRM(config.model, _vocabulary(config, vocab), backend)
-    hrm.initialize_training(config, config.train.max_steps or 1000)
-    lines = []
-    for program in hrm.training_programs():
-        launches, placement = backend.plan(program)
-        count = sum(len(launch.passes) for launch in launches)
-        lines.append(
-            f"{program.name}: {len(program.steps)} steps, {count} dispatches, "
-            f"{placement.elements * 4 / MIB:.1f} MiB of temporaries"
-        )
-        if steps:
-            lines += [str(program), ""]
-    use = backend.memory()
-    parts = ", ".join(f"{role} {n / MIB:.1f}" for role, n in sorted(use.persistent.items()))
-    lines.append(f"{hrm.model.parameters.count():,} parameters, {hrm.model.vocab_size} symbols")
-    lines.append(f"memory: {use.total / MIB:.1f} MiB (temporaries {use.temporary / MIB:.1f}, {parts})")
-    return "\n".join(lines)
+    """The Programs of a training with their Steps, and the bytes that it takes on a GPU and on the CPU: training,
+    evaluation and decoding. With config.memory_budget, in micro-batches that keep to it."""
+    gpu, cpu = NullBackend(rules=rules_of(Traits())), NullBackend(rules=CPU_RULES, on_host=True)
+    lines, memory, hrm = [], [], None
+    for name, backend in (("GPU", gpu), ("CPU", cpu)):
+        hrm = ResourceAwareHRM(config.model, _vocabulary(config, vocab), backend)
+        fitting = Fitting(hrm, config, config.train.max_steps or 1000, {})
+        said: list[str] = []
+        try:
+            training, plan = fitting.choose(None, said.append)
+        except DeviceMemoryError as error:
+            memory.append(f"{name}: {error}")
+            continue
+        if not lines:
+            programs = [*training.device_programs(), *(training.home_programs() if training.hybrid else ())]
+            programs += other_programs(hrm, training).values()
+            lines = [line for program in programs for line in _program(backend, program, steps)]
+        memory += [f"{name}: {line}" for line in (*said, *str(plan).splitlines())]
+    assert hrm
+    return "\n".join([*lines, f"{hrm.model.parameters.count():,} parameters, {hrm.model.vocab_size} symbols", *memory])
+
+
+def _program(backend: NullBackend, program: Program, steps: bool) -> list[str]:
+    launches, placement = backend.plan(program)
+    count = sum(len(launch.passes) for launch in launches)
+    size = size_text(placement.elements * 4)
+    head = f"{program.name}: {len(program.steps)} steps, {count} dispatches, {size} of temporaries"
+    return [head, str(program), ""] if steps else [head]
 
 
 def measure(config: Config, steps: int, say: Callable[[str], None]) -> dict[str, Any]:

@@ -18,9 +18,9 @@ class NullBackend(Backend):
     """Plans for a device of the given traits, or for a backend of the given rules."""
 
     description = "none (planning only)"
-    on_host = False
 
-    def __init__(self, traits: Traits | None = None, *, rules: Rules | None = None) -> None:
+    def __init__(self, traits: Traits | None = None, *, rules: Rules | None = None, on_host: bool = False) -> None:
+        self.on_host = on_host
         self.rules = rules or Rules(traits or Traits())
         self._roots: set[Tensor] = set()
         self._plans: dict[Program, tuple[list[Launch], Placement]] = {}

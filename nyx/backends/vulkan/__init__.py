@@ -40,6 +40,11 @@ def traits_of(info: dict[str, Any]) -> Traits:
     )
 
 
+def rules_of(traits: Traits) -> Rules:
+    """How a device of these traits lays out memory."""
+    return Rules(traits, staging=4 * (2 * STAGING + DUMMY_SIZE))
+
+
 class VulkanBackend(Backend):
     """One Vulkan device, by its number in `nyx._core.devices()`.
 
@@ -53,7 +58,7 @@ class VulkanBackend(Backend):
         info = self._device.info
         self.description = f"{info['name']} ({info['driver']})"
         self.traits = traits_of(info)
-        self.rules = Rules(self.traits, staging=4 * (2 * STAGING + DUMMY_SIZE))
+        self.rules = rules_of(self.traits)
         self.on_host = self.traits.software
         self._timeout = timeout or (3600.0 if self.traits.software else 60.0)
         self._audit, self._check = (os.environ.get(name) == "1" for name in ("NYX_SYNC_AUDIT", "NYX_CHECK"))
