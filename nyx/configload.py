@@ -52,6 +52,11 @@ def load(
     return _layered(parsed, source, sets, env, overrides)
 
 
+def load_config(names: str | Sequence[str] | None = None, sets: Sequence[str] = ()) -> Config:
+    """The configuration alone, as `load` puts it together."""
+    return load(names, sets).config
+
+
 def amend(
     stored: Mapping[str, Any],
     source: str,

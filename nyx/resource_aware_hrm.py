@@ -108,6 +108,7 @@ class ResourceAwareHRM:
         max_steps: int,
         updates: Mapping[str, int] | None = None,
         *,
+        first_step: int = 0,
         micro_batch: int | None = None,
         say: Callable[[str], None] | None = None,
     ) -> None:
@@ -117,14 +118,14 @@ class ResourceAwareHRM:
         Where a batch does not fit it goes through in micro-batches, with the same result; `say` gets a line about that.
         May be called again, for the next stage of a curriculum: weights and optimizer stay, all else is freed.
 
-        max_steps: updates of the whole training; the growth of the HRM's gradient depth is a share of it. updates: how
-        many each parameter has had, when a training goes on with the moments and the average that are there; without
+        max_steps: updates of the whole training, or phase, that begins with the update number first_step; the growth of
+        the HRM's gradient depth is a share of it. updates: how many each parameter has had, when a training goes on with the moments and the average that are there; without
         them the optimizer starts afresh. micro_batch: windows at a time, at most, as in the training that goes on.
         Raises DeviceMemoryError, which names the longest window that would fit, and ConfigError.
         """
         from nyx.memory_budget import Fitting
 
-        self._say = say or _say_nothing
+        self._say, self.first_step = say or _say_nothing, first_step
         before = self._training
         if config.train.loss != self.loss:
             self._decoders.clear()

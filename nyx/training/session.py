@@ -18,42 +18,56 @@ from nyx import config as configuration
 from nyx import configload
 from nyx.config import Config
 from nyx.configload import Loaded, dump_yaml
-from nyx.errors import CheckpointError, ConfigError, DeviceLostError, DivergenceError, NyxError, StorageError
+from nyx.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    DeviceLostError,
+    DivergenceError,
+    NyxError,
+    StorageError,
+    UsageError,
+)  # fmt: skip
 from nyx.files import make_folder, show_path
 from nyx.resource_aware_hrm import ResourceAwareHRM
+from nyx.text.check import examine_text
 from nyx.text.corpus import Text
 from nyx.text.prepare import Corpus, load_text, make_vocabulary, prepare
 from nyx.text.vocabulary import Vocabulary
 from nyx.training.checkpoint import Checkpoint
 from nyx.training.monitor import Monitor
+from nyx.training.plan import longest_window, parts_of, parts_of_phase
 from nyx.training.rundir import Keeping, RunDirectory, open_checkpoint
 from nyx.training.trainer import CharacterLanguageTrainer, TrainingResult
 
 
-def train(loaded: Loaded, *, run_path: Path | None = None, init_from: Path | None = None) -> TrainingResult:
-    """A new training. run_path: its directory instead of one in run_dir. init_from: a checkpoint whose weights (and
-    vocabulary) it starts with."""
+def train(
+    loaded: Loaded, *, run_path: Path | None = None, init_from: Path | None = None, phase: int | None = None
+) -> TrainingResult:
+    """A new training. run_path: its directory instead of one in run_dir. init_from: a checkpoint whose weights and
+    vocabulary it starts with; symbols it never saw get new rows. phase: this phase of the plan alone."""
     config, monitor = loaded.config, Monitor()
     _check_output(config)
+    if phase is not None:
+        parts_of_phase(parts_of(config), phase)
+        if phase > 1 and init_from is None:
+            raise UsageError(f"--phase {phase} starts from what the phase before it left: name it with --init-from")
     parent = None if init_from is None else open_checkpoint(init_from, monitor.line)
-    text = _read_corpus(config, monitor)
+    text = load_text(config, monitor.line)
     if parent is None:
         vocabulary = make_vocabulary(config.model.vocabulary, text, config.model.vocab_size, config.data)
     else:
-        vocabulary = _vocabulary_of(parent, config)
-    corpus = _prepare(text, vocabulary, config)
+        vocabulary = _vocabulary_of(parent, config, text)
+    _look_through(text, config, monitor)
+    corpus = _prepare(text, vocabulary, config, monitor)
     hrm = _open(config, vocabulary, monitor)
     if parent is not None:
-        hrm.load_weights(model_tensors(parent))
+        _take_over(hrm, parent, config.seed, monitor)
 
-    def make_run() -> RunDirectory:
-        return RunDirectory.create(
-            config.name, dump_yaml(config), _about(config, hrm, corpus), _keeping(config),
-            path=run_path, parent=parent, say=monitor.line,
-        )  # fmt: skip
-
-    trainer = CharacterLanguageTrainer(hrm, corpus, config, keep_weights=parent is not None, monitor=monitor)
-    return _train(trainer, make_run)
+    trainer = CharacterLanguageTrainer(
+        hrm, corpus, config, keep_weights=parent is not None, phase=phase, monitor=monitor
+    )
+    return _train(trainer, lambda: _new_run(hrm, corpus, config, run_path, parent, monitor))
 
 
 def resume(
@@ -78,7 +92,8 @@ def resume(
             "to train on, give more steps: --set train.max_steps=N"
         )
         return TrainingResult(info.training.step, None, checkpoint=path)
-    corpus = _prepare(_read_corpus(config, monitor), vocabulary, config)
+    text = load_text(config, monitor.line)
+    corpus = _prepare(text, vocabulary, config, monitor)
     if corpus.sha256 != info.corpus_sha256 and not any_corpus:
         raise CheckpointError(
             f"{corpus.name} is not the text that {show_path(path)} was trained on; give that text again, "
@@ -145,16 +160,35 @@ def _check_output(config: Config) -> None:
         raise StorageError(f"cannot write into {show_path(path.parent)}: name another place with --out")
 
 
-def _vocabulary_of(parent: Checkpoint, config: Config) -> Vocabulary:
-    """The vocabulary that comes with old weights; what the configuration says of it must agree."""
+def _vocabulary_of(parent: Checkpoint, config: Config, text: Text) -> Vocabulary:
+    """The vocabulary that comes with old weights, and what the text has beyond it unless data.unknown is skip; what
+    the configuration says of it must agree."""
     vocabulary, model = Vocabulary.from_json(parent.info().vocabulary), config.model
-    if model.vocab_size not in (None, len(vocabulary)):
-        raise ConfigError(f"model.vocab_size is {model.vocab_size}, and the old weights have {len(vocabulary)} symbols")
     if model.vocabulary != "corpus" and Vocabulary.fixed(model.vocabulary, len(vocabulary)) != vocabulary:
         raise ConfigError(f"model.vocabulary is {model.vocabulary}, and the old weights have another one")
     if config.data.normalization != vocabulary.normalization:
         raise ConfigError(f"data.normalization must be {vocabulary.normalization}, as for the old weights")
+    if (unknown := config.data.unknown) != "skip":
+        most = config.data.max_characters
+        vocabulary = vocabulary.extended(text, model.vocab_size, max_characters=most, unknown=unknown)
+    if model.vocab_size not in (None, len(vocabulary)):
+        raise ConfigError(f"model.vocab_size is {model.vocab_size}, and the old weights have {len(vocabulary)} symbols")
     return vocabulary
+
+
+def _take_over(hrm: ResourceAwareHRM, parent: Checkpoint, seed: int, monitor: Monitor) -> None:
+    """Loads the weights of an older model; symbols that it had not get rows of a new one."""
+    tensors, new, old = model_tensors(parent), hrm.vocabulary, Vocabulary.from_json(parent.info().vocabulary)
+    if new != old:
+        rows, start = new.rows_from(old), hrm.model.parameters.initial(seed)
+        kept = rows >= 0
+        for name in (name for name in hrm.model.by_symbol if name in start and name in tensors):
+            start[name][kept] = tensors[name][rows[kept]]
+            tensors[name] = start[name]
+        names = ", ".join(map(repr, new.characters[len(old.characters) :][:20]))
+        more = len(new.characters) - len(old.characters)
+        monitor.line(f"{more} characters are new to the old weights and start from nothing: {names}")
+    hrm.load_weights(tensors)
 
 
 def _stored_config(checkpoint: Checkpoint) -> Config:
@@ -168,25 +202,54 @@ def _stored_config(checkpoint: Checkpoint) -> Config:
 
 def load_model(path: Path, device: str, say: Any) -> ResourceAwareHRM:
     """The model of a checkpoint on a device, for evaluation and generation."""
-    checkpoint = open_checkpoint(path, say, ("model.",))
-    config = _stored_config(checkpoint)
-    hrm = ResourceAwareHRM(config.model, Vocabulary.from_json(checkpoint.info().vocabulary), device)
-    hrm.window, hrm.loss = config.train.seq_len, config.train.loss
+    checkpoint = open_checkpoint(path, say, ("model.", "ema."))
+    config, info = _stored_config(checkpoint), checkpoint.info()
+    hrm = ResourceAwareHRM(config.model, Vocabulary.from_json(info.vocabulary), device)
+    train = parts_of(config)[info.training.stage].train
+    hrm.window, hrm.loss = train.seq_len, train.loss
     hrm.load_weights(model_tensors(checkpoint))
     return hrm
 
 
 def model_tensors(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
-    """The weights of a checkpoint, by the model's names."""
-    return {n.removeprefix("model."): a for n, a in checkpoint.tensors.items() if n.startswith("model.")}
+    """The weights of a checkpoint, by the model's names; of those that have an average, the average."""
+    tensors = checkpoint.tensors
+    weights = {n.removeprefix("model."): a for n, a in tensors.items() if n.startswith("model.")}
+    return weights | {n.removeprefix("ema."): a for n, a in tensors.items() if n.startswith("ema.")}
 
 
-def _read_corpus(config: Config, monitor: Monitor) -> Text:
-    return load_text(config, monitor.line)
+def _prepare(text: Text, vocabulary: Vocabulary, config: Config, monitor: Monitor) -> Corpus:
+    longest = longest_window(parts_of(config))
+    return prepare(text, vocabulary, config.data, seq_len=longest, seed=config.seed, say=monitor.line)
 
 
-def _prepare(text: Text, vocabulary: Vocabulary, config: Config) -> Corpus:
-    return prepare(text, vocabulary, config.data, seq_len=config.train.seq_len, seed=config.seed)
+def _look_through(text: Text, config: Config, monitor: Monitor) -> None:
+    """Says what is wrong with the text, as data.check asks for. Raises DataError (65) when it shall stop there."""
+    if config.data.check == "off":
+        return
+    found = examine_text(text, config.data.val_fraction).warnings()
+    for line in found:
+        monitor.line(f"warning: {line}")
+    if found and config.data.check == "stop":
+        raise DataError(f"{len(found)} warnings about the text, and data.check is stop: with warn it is trained on")
+
+
+def open_run(hrm: ResourceAwareHRM, corpus: Corpus, config: Config, path: Path | None = None) -> RunDirectory:
+    """A new run's directory, in config.run_dir or at `path`, for CharacterLanguageTrainer; `nyx train` makes the same.
+
+    Use it as a context manager. Raises RunDirectoryError (73), StorageError (74).
+    """
+    return _new_run(hrm, corpus, config, path, None, Monitor())
+
+
+def _new_run(
+    hrm: ResourceAwareHRM, corpus: Corpus, config: Config, path: Path | None, parent: Checkpoint | None,
+    monitor: Monitor,
+) -> RunDirectory:  # fmt: skip
+    return RunDirectory.create(
+        config.name, dump_yaml(config), _about(config, hrm, corpus), _keeping(config),
+        path=path, parent=parent, say=monitor.line,
+    )  # fmt: skip
 
 
 def _announce(before: Config, after: Config, monitor: Monitor) -> None:
@@ -202,7 +265,9 @@ def _announce(before: Config, after: Config, monitor: Monitor) -> None:
 
 def _asks_for_more(before: Config, after: Config) -> bool:
     keys = ("max_steps", "epochs", "early_stop_patience")
-    return any(getattr(before.train, key) != getattr(after.train, key) for key in keys)
+    return (before.curriculum, before.phases) != (after.curriculum, after.phases) or any(
+        getattr(before.train, key) != getattr(after.train, key) for key in keys
+    )
 
 
 def _keeping(config: Config) -> Keeping:

@@ -148,7 +148,7 @@ class Training:
 
     def update(self, batch: Batch, step: int, lr: float, make_room: Callable[[DeviceMemoryError], None]) -> None:
         """make_room: what to call when the device has no memory left; then the gradients are worked out again."""
-        key = self.hrm.model.bp_steps(step, self.max_steps)
+        key = self.hrm.model.bp_steps(step - self.hrm.first_step, self.max_steps)
         for segment in range(self.segments):
             self._collect()
             self._gradients_with_room(batch, step, key, segment, make_room)
@@ -231,7 +231,7 @@ class Training:
             self.hrm.model.load(check, self.hrm.weights())
             try:
                 for segment in range(self.segments):
-                    key = self.hrm.model.bp_steps(step, self.max_steps)
+                    key = self.hrm.model.bp_steps(step - self.hrm.first_step, self.max_steps)
                     self._gradients(check, batch, step, key, segment, check=True)
             except DivergenceError as error:
                 what = str(error)
