@@ -184,16 +184,14 @@ def corpus() -> None:
 @click.option("--size", type=int, help="Characters, at least.")
 @click.option("--seed", type=int)
 @click.option("--notations", metavar="NAMES", help="Some of HLXL,LC-R,LC-T,LC-B; by default all.")
-@click.option("--shuffled", is_flag=True, help="The lines of each example in an order of its own.")
 @click.option("--force", is_flag=True, help="Replace another file that is there.")
-def corpus_hlx(out: Path, size: int | None, seed: int | None, notations: str | None, shuffled: bool,
-               force: bool) -> None:  # fmt: skip
+def corpus_hlx(out: Path, size: int | None, seed: int | None, notations: str | None, force: bool) -> None:
     """Write the default corpus: requests in English with their notations in a small language."""
     from nyx.text import hlx
 
     size, seed = hlx.DEFAULT_CHARS if size is None else size, hlx.DEFAULT_SEED if seed is None else seed
     names = tuple(hlx.NOTATIONS) if notations is None else tuple(name.strip() for name in notations.split(","))
-    written = hlx.write(out, size, seed, names, force=force, shuffled=shuffled)
+    written = hlx.write(out, size, seed, names, force=force)
     _say(f"{written.characters} characters ({written.utf8_bytes} bytes) written to {out}")
 
 

@@ -55,9 +55,10 @@ def choose(logits: np.ndarray, allowed: np.ndarray, sampling: Sampling, rng: np.
     return int(order[min(at, len(order) - 1)])
 
 
-def generate(hrm: ResourceAwareHRM, prompt: str, length: int, sampling: Sampling) -> Iterator[str]:
+def generate(hrm: ResourceAwareHRM, prompt: str, length: int, sampling: Sampling, stop: str = "") -> Iterator[str]:
     """The text of the `length` symbols after the prompt, a character at a time; several symbols of bytes make one.
 
+    It ends before the first character that is one of `stop`.
     When the window it was trained on is full, the newer half of the window is read again from position 0. Raises
     DataError for an empty prompt or a character that the model never saw.
     """
@@ -75,6 +76,8 @@ def generate(hrm: ResourceAwareHRM, prompt: str, length: int, sampling: Sampling
     for n in range(length):
         token = choose(logits, allowed, sampling, rng)
         text = written.push(token) + (written.end() if n + 1 == length else "")
+        if text and text[0] in stop:
+            return
         if text:
             yield text
         window.append(token)

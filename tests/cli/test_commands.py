@@ -231,7 +231,7 @@ def test_corpus_hlx(nyx: Run) -> None:
     text = Path("data/small.txt").read_text(encoding="utf-8")
     assert len(text) >= 20000
     assert text.count("\nHLXL: ") == text.count("\nLC-R: ") == text.count("\nLC-T: ") == text.count("\nLC-B: ") > 20
-    code, _, err = nyx("corpus", "hlx", "--size", "500", "--out", "two.txt", "--notations", "LC-B, HLXL", "--shuffled")
+    code, _, err = nyx("corpus", "hlx", "--size", "500", "--out", "two.txt", "--notations", "LC-B, HLXL")
     assert code == 0, err
     lines = Path("two.txt").read_text(encoding="utf-8").split("\n")
     assert {line.partition(": ")[0] for line in lines} == {"English", "LC-B", "HLXL", ""}

@@ -163,15 +163,6 @@ def test_a_longer_corpus_begins_with_the_shorter_and_seeds_differ(default: str) 
             hlx.generate(**arguments)  # type: ignore[arg-type]
 
 
-def test_shuffled_lines_are_the_same_lines() -> None:
-    plain, shuffled = hlx.generate(50_000), hlx.generate(50_000, shuffled=True)
-    assert [sorted(block.split("\n")) for block in plain.split("\n\n")] == [
-        sorted(block.split("\n")) for block in shuffled.split("\n\n")
-    ]
-    orders = Counter(tuple(re.findall(r"^[^:]+", block, re.MULTILINE)) for block in shuffled.split("\n\n"))
-    assert len(orders) > 40
-
-
 def test_it_says_when_there_are_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generator, "KINDS", ("navigate",))
     monkeypatch.setattr(generator, "_draw", lambda *_: hlx.operation("navigate", hlx.Handle("quay")))

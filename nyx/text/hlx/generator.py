@@ -45,9 +45,10 @@ class Example:
     english: str
     value: Contract
 
-    def lines(self, notations: Sequence[str] = tuple(NOTATIONS)) -> list[str]:
-        """The English line, and a line for each notation."""
-        return [f"English: {self.english}\n", *(f"{name}: {NOTATIONS[name].write(self.value)}\n" for name in notations)]
+    def block(self, notations: Sequence[str] = tuple(NOTATIONS)) -> str:
+        """The example as the corpus has it: the English line, a line for each notation, an empty line."""
+        lines = [f"{name}: {NOTATIONS[name].write(self.value)}\n" for name in notations]
+        return f"English: {self.english}\n{''.join(lines)}\n"
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,11 @@ def examples(seed: int = DEFAULT_SEED) -> Iterator[Example]:
             raise UsageError(f"there are no more than about {before} examples: ask for less text")
 
 
-def generate(size_chars: int = DEFAULT_CHARS, seed: int = DEFAULT_SEED, notations: Sequence[str] = tuple(NOTATIONS),
-             shuffled: bool = False) -> str:  # fmt: skip
+def generate(size_chars: int = DEFAULT_CHARS, seed: int = DEFAULT_SEED,
+             notations: Sequence[str] = tuple(NOTATIONS)) -> str:  # fmt: skip
     """A corpus of whole examples, at least `size_chars` characters; the same for the same arguments everywhere.
 
-    An example is a block: its English line, a line for each notation, an empty line. shuffled: the lines of each block
-    in an order of its own, so that a model meets every one after every other one. Raises UsageError (64) for a size
+    An example is a block: its English line, a line for each notation, an empty line. Raises UsageError (64) for a size
     below 1 or a notation that is not one of NOTATIONS.
     """
     if size_chars < 1:
@@ -91,10 +91,9 @@ def generate(size_chars: int = DEFAULT_CHARS, seed: int = DEFAULT_SEED, notation
     unknown = [name for name in notations if name not in NOTATIONS]
     if unknown or not notations:
         raise UsageError(f"notation {', '.join(unknown) or 'missing'}: use one or more of {', '.join(NOTATIONS)}")
-    blocks, size, order = [], 0, Random(seed)
+    blocks, size = [], 0
     for example in examples(seed):
-        lines = example.lines(notations)
-        blocks.append("".join(_shuffled(order, lines) if shuffled else lines) + "\n")
+        blocks.append(example.block(notations))
         size += len(blocks[-1])
         if size >= size_chars:
             break
@@ -102,8 +101,7 @@ def generate(size_chars: int = DEFAULT_CHARS, seed: int = DEFAULT_SEED, notation
 
 
 def write(path: str | os.PathLike[str], size_chars: int = DEFAULT_CHARS, seed: int = DEFAULT_SEED,
-          notations: Sequence[str] = tuple(NOTATIONS), force: bool = False,
-          shuffled: bool = False) -> Written:  # fmt: skip
+          notations: Sequence[str] = tuple(NOTATIONS), force: bool = False) -> Written:  # fmt: skip
     """Generate a corpus into a file, made under another name and renamed, so that it is whole or not there.
 
     A file that is already there is replaced only with `force`, unless it has just these bytes. Raises UsageError (64)
@@ -111,7 +109,7 @@ def write(path: str | os.PathLike[str], size_chars: int = DEFAULT_CHARS, seed: i
     """
     target = Path(path)
     shown = show_path(target)
-    data = generate(size_chars, seed, notations, shuffled).encode()
+    data = generate(size_chars, seed, notations).encode()
     with storage_errors("write", target):
         there = os.path.lexists(target)
         if there and not target.is_file():
