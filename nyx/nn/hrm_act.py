@@ -1,5 +1,5 @@
-"""The original Hierarchical Reasoning Model (Wang et al. 2025, arXiv 2506.21734, and its published program), made causal
-for text.
+"""The original Hierarchical Reasoning Model (Wang et al. 2025, arXiv 2506.21734, and its published program), made
+causal for text.
 
 Post-norm blocks in two stacks; both states z_H and z_L start as fixed random vectors and are carried from segment to
 segment. A segment is H_cycles times (L_cycles of z_L = L(z_L + z_H + x), then z_H = H(z_H + z_L)) with x the scaled

@@ -1,6 +1,6 @@
 """table[rows[b]] = x[b]: keeps what belongs to the rows of a batch until they come again; `embedding` reads it back.
 
-No two of `rows` may be the same. A row that the table has not is left out.
+Where two of `rows` are the same, so must be their x. A row that the table has not is left out.
 """
 
 from __future__ import annotations
@@ -27,8 +27,7 @@ def launch(step: Step, traits: Traits) -> Launch:
     x, _ = step.inputs
     (table,) = step.inouts
     assert x
-    push = {"n": x.size, "cols": x.shape[1], "limit": table.shape[0]}
-    return Launch((Pass(lanes(x.size, traits), push),))
+    return Launch((Pass(lanes(x.size, traits), {"n": x.size, "cols": x.shape[1], "limit": table.shape[0]}),))
 
 
 def run(x: np.ndarray, rows: np.ndarray, table: np.ndarray) -> None:

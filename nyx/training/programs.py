@@ -15,7 +15,6 @@ from nyx.ops.cross_entropy import stablemax_mass
 from nyx.program import Program
 from nyx.tensor import Tensor
 
-
 Loss = Literal["softmax", "stablemax"]
 
 

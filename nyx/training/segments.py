@@ -21,7 +21,8 @@ STREAM = 0x68616C74  # of the numbers that halting draws
 class Carry:
     """What each row of a whole batch keeps between segments, made once: z_H and z_L, and how far it is.
 
-    rows: one more than the batch has; the last one is for all that pads a micro-batch, which is alike. progress: segments done, negative where the row has ended.
+    rows: one more than the batch has; the last one is for all that pads a micro-batch, which is alike. progress:
+    segments done, negative where the row has ended.
     """
 
     def __init__(self, rows: int, time: int, width: int) -> None:

@@ -22,7 +22,7 @@ def ended(rows: int, samples: int, classes: int) -> dict[str, Shape]:
 
 
 def halt(b: int, t: int, *, progress: bool = True, **consts: float | int) -> Case:
-    shapes: dict[str, Shape] = dict.fromkeys(("q", "q_next"), (b, t, 2)) | dict.fromkeys(("loss", "correct"), (b * t,))
+    shapes: dict[str, Shape] = {"q": (b, t, 2), "q_next": (b, t, 2), "loss": (b * t,), "correct": (b * t,)}
     shapes |= {"targets": (b, t), "norm": (1,), "counter": (4,)} | ({"progress": (b,)} if progress else {})
     return Case(shapes, {"max_steps": 4, "exploration": 0.5, "accuracy": 0.6, **consts})
 

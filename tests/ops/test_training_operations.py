@@ -101,7 +101,7 @@ def test_least_numbers_are_drawn_evenly() -> None:
     progress = np.zeros(rows)
     for segment in range(1, most + 1):
         before = progress
-        _, progress, _ = halt.run(*arguments, before, max_steps=most, exploration=0.6, accuracy=1.0)
+        _, progress, _ = halt.run(*arguments, progress=before, max_steps=most, exploration=0.6, accuracy=1.0)
         counts[segment] = ((before >= 0) & (progress < 0)).mean()
     np.testing.assert_allclose(counts[1:], [0.4, 0.2, 0.2, 0.2], atol=0.02)
 

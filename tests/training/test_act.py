@@ -56,10 +56,10 @@ def settings(config: HrmConfig, **train: Any) -> Config:
     return make_config(config, **{"batch_size": ROWS, "seq_len": TIME, "grad_clip": 0.5, "eps": EPS} | train)
 
 
-def start(backend: Backend, config: HrmConfig, **train: Any) -> ResourceAwareHRM:
+def start(backend: Backend, config: HrmConfig, micro_batch: int | None = None, **train: Any) -> ResourceAwareHRM:
     """A model whose halting head is not at its start values: some rows want to halt early, some do not."""
     hrm = ResourceAwareHRM(config, WORDS, backend)
-    hrm.initialize_training(settings(config, **train), 8)
+    hrm.initialize_training(settings(config, **train), 8, micro_batch=micro_batch)
     hrm.initialize(5)
     weights, rng = hrm.weights(), np.random.default_rng(8)
     weights["q_head.weight"] = rng.standard_normal((2, config.n_embd)).astype(np.float32)
@@ -227,11 +227,11 @@ def test_logits_are_those_of_the_last_segment(backend: Backend) -> None:
 Segment = tuple[dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray]
 
 
-def go_over(backend: Backend, like: list[Segment], rows: int, parts: int) -> list[Segment]:
+def go_over(backend: Backend, like: list[Segment], **cut: int) -> list[Segment]:
     """Weights, gradients and progress of every segment of two batches; with the weights of `like` where it is given."""
-    hrm, found, rng = start(backend, ACT, batch_size=rows, grad_accum_steps=parts), [], np.random.default_rng(4)
+    hrm, found, rng = start(backend, ACT, **cut), [], np.random.default_rng(4)
     training = training_of(hrm)
-    assert training.carry
+    assert training.carry and hrm.micro_batch == min(cut.values(), default=ROWS)
     for step in range(2):
         batch = make_batch(rng)
         for segment in range(ACT.halt_max_steps):
@@ -245,11 +245,14 @@ def go_over(backend: Backend, like: list[Segment], rows: int, parts: int) -> lis
     return found
 
 
-@pytest.mark.parametrize("cut", [(3, 2), (2, 3), (1, 6)], ids=["3x2", "2x3", "1x6"])
-def test_micro_batches_are_the_whole_batch(backend: Backend, cut: tuple[int, int]) -> None:
-    """Every micro-batch has its own carry, and rows draw the same least numbers: the gradients of each segment."""
-    whole = go_over(backend, [], ROWS, 1)
-    parts = go_over(backend, whole, *cut)
+@pytest.mark.parametrize(
+    "cut", [{"batch_size": 2, "grad_accum_steps": 3}, {"micro_batch": 4}, {"micro_batch": 1}], ids=str
+)
+def test_micro_batches_are_the_whole_batch(backend: Backend, cut: dict[str, int]) -> None:
+    """Every micro-batch has its own carry, and rows draw the same least numbers: the gradients of each segment. A
+    micro-batch of 4 of the 6 rows is padded."""
+    whole = go_over(backend, [])
+    parts = go_over(backend, whole, **cut)
     for i, ((_, want, progress), (_, got, same)) in enumerate(zip(whole, parts, strict=True)):
         np.testing.assert_array_equal(progress, same)
         for name in want:
