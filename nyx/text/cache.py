@@ -68,7 +68,8 @@ class Cache:
         self.folder, self.say = folder, say
 
     def load(self, key: str) -> Entry | None:
-        """The entry of this key, or None when there is none; a damaged one is said, removed, and none."""
+        """The entry of this key, or None when there is none; a damaged one is said, removed, and none. Raises
+        CacheError when it cannot be read."""
         path = self._path(key)
         try:
             with open(path, "rb") as file:
@@ -77,11 +78,10 @@ class Cache:
                     with suppress(OSError):  # a folder that can only be read has no last use
                         os.utime(file.fileno() if os.utime in os.supports_fd else path)
                     return entry
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            self.say(f"cannot read {show_path(path)} in the cache of texts: {error.strerror}; it is made again")
-            return None
+            raise CacheError(f"cannot read {show_path(path)}: {error.strerror}") from None
         self.say(f"{show_path(path)} in the cache of texts is damaged: it is made again")
         self.forget(key)
         return None

@@ -28,7 +28,7 @@ LISTED = 20  # faults, rare characters and control characters that are named; al
 RARE = 10  # a character that occurs less often
 LONG_LINE = 10_000  # characters; a longer one is hardly a line of text
 SHOWN = 5  # lines shown from places drawn by the seed
-MANY_COPIES, MANY_LEAKED, LONGEST = 0.3, 0.1, 1_000_000  # where a training warns
+MANY_COPIES, MANY_LEAKED, MANY_RARE, LONGEST = 0.3, 0.1, 0.1, 1_000_000  # where a training warns
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Report:
                 f"{self.leaked_lines:.1%} of the lines and {self.leaked_characters:.1%} of the characters also stand "
                 f"in the training part ({about})"
             )
-        rows += [f"sample: {line}" for line in self.samples]
+        rows += [f"sample: {_printable(line)}" for line in self.samples]
         return rows + [f"warning: {line}" for line in self.warnings()]
 
     def warnings(self) -> list[str]:
@@ -146,7 +146,7 @@ class Report:
                 f"{self.replacements:,} replacement characters (U+FFFD): text was lost when it was decoded; take it "
                 "from its source again"
             )
-        if self.rare_count:
+        if self.rare_count >= MANY_RARE * self.distinct:
             rows.append(
                 f"{self.rare_count:,} of {self.distinct:,} characters occur fewer than {RARE} times, too few to learn: "
                 "data.max_characters with data.unknown leaves them out"
@@ -169,7 +169,8 @@ def examine(paths: PathLike | Iterable[PathLike], *, normalization: str = "nfc",
     """
     check_form(normalization)
     files = _Files()
-    text = read_sources(open_sources(paths, stdin_bytes), normalization, cache=cache, say=say, observe=files)
+    with open_sources(paths, stdin_bytes) as sources:
+        text = read_sources(sources, normalization, cache=cache, say=say, observe=files)
     report = examine_text(text, val_fraction, seed=seed)
     facts = tuple(files.facts.values())
     return replace(report, files=facts, replacements=report.replacements - sum(f.faults for f in facts))
@@ -258,22 +259,26 @@ def _first(text: Text, row: int) -> int:
 
 def _character(text: Text, row: int | np.integer, first: int | None = None) -> CharacterFacts:
     code = int(text.symbols[row])
-    shown = repr(chr(code)) if chr(code).isprintable() else unicodedata.name(chr(code), "")
-    return CharacterFacts(code, f"{shown} (U+{code:04X})".strip(), int(text.counts[row]), first)
+    name = f"{chr(code)!r} (U+{code:04X})" if chr(code).isprintable() else f"U+{code:04X}"
+    return CharacterFacts(code, name, int(text.counts[row]), first)
 
 
 def _samples(text: Text, seed: int, newline: int | None) -> tuple[str, ...]:
     """Lines, or what of them is near, from SHOWN places."""
     words = np.random.Philox(key=np.array([seed % 2**64, 0x5A3], np.uint64)).random_raw(SHOWN)
     shown = []
-    for place in sorted(int(word) % len(text) for word in words):
+    for place in sorted({int(word) % len(text) for word in words}):
         start = max(0, place - 200)
         near: NDArray[np.intp] = (
             np.flatnonzero(text.ids[start:place] == newline) if newline is not None else np.empty(0, np.intp)
         )
         start += int(near[-1]) + 1 if len(near) else 0
         shown.append(text.string(start, start + 80).split("\n")[0])
-    return tuple(shown)
+    return tuple(dict.fromkeys(shown))
+
+
+def _printable(line: str) -> str:
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
 def _index(text: Text, code: int) -> int | None:

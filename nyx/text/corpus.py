@@ -11,6 +11,7 @@ import codecs
 import hashlib
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cache as once
 from functools import cached_property
@@ -94,7 +95,8 @@ def read_text(paths: PathLike | Iterable[PathLike], normalization: str = "nfc", 
     unknown form.
     """
     check_form(normalization)
-    return read_sources(open_sources(paths, stdin_bytes), normalization, cache=cache, say=say)
+    with open_sources(paths, stdin_bytes) as sources:
+        return read_sources(sources, normalization, cache=cache, say=say)
 
 
 def read_sources(sources: Sequence[Source], normalization: str, *, cache: bool = True, say: Say = on_stderr,
@@ -181,24 +183,25 @@ def _from_entry(entry: Entry, sources: Sequence[Source], normalization: str) -> 
 
 def _encode(sources: Sequence[Source], normalization: str, store: Cache | None, observe: Observer | None) -> Text:
     """Reads all sources once; the key is of the bytes that were encoded, whatever the files held before or later."""
-    encoder, digests = _Encoder(_Memory() if store is None else _Scratch(store.scratch())), []
-    for source in sources:
-        if not encoder.ends_line:
-            encoder.append("\n")
-        digest = hashlib.sha256()
-        for block in _blocks(_decoded(source, digest, observe), normalization, source):
-            encoder.append(clean(block, normalization))
-        digests.append(digest.digest())
-    if not encoder.count:
-        names = ", ".join(map(str, sources[:3])) + (", ..." if len(sources) > 3 else "")
-        raise DataError(f"{names}: no text in it: give a file with text")
-    if store is None:
-        return encoder.text(tuple(source.path for source in sources), normalization)
-    repaired = observe is not None and observe.faults > 0
-    text = _from_entry(encoder.entry(store, _key(digests, normalization, repaired)), sources, normalization)
-    if repaired:
-        store.forget(text.key)  # no training can ask for it
-    return text
+    with nullcontext() if store is None else store.scratch() as file:
+        encoder, digests = _Encoder(_Memory() if file is None else _Scratch(file)), []
+        for source in sources:
+            if not encoder.ends_line:
+                encoder.append("\n")
+            digest = hashlib.sha256()
+            for block in _blocks(_decoded(source, digest, observe), normalization, source):
+                encoder.append(clean(block, normalization))
+            digests.append(digest.digest())
+        if not encoder.count:
+            names = ", ".join(map(str, sources[:3])) + (", ..." if len(sources) > 3 else "")
+            raise DataError(f"{names}: no text in it: give a file with text")
+        if store is None:
+            return encoder.text(tuple(source.path for source in sources), normalization)
+        repaired = observe is not None and observe.faults > 0
+        text = _from_entry(encoder.entry(store, _key(digests, normalization, repaired)), sources, normalization)
+        if repaired:
+            store.forget(text.key)  # no training can ask for it
+        return text
 
 
 def _decoded(source: Source, digest: hashlib._Hash, observe: Observer | None) -> Iterator[str]:
@@ -285,7 +288,7 @@ class _Memory:
 
 
 class _Scratch:
-    """Blocks of numbers kept in a file that is gone when it is closed."""
+    """Blocks of numbers kept in a temporary file."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -301,10 +304,9 @@ class _Scratch:
         self._kept.append((block.dtype, len(block)))
 
     def blocks(self) -> Iterator[NDArray[np.unsignedinteger]]:
-        with self._file:
-            self._file.seek(0)
-            for dtype, count in self._kept:
-                yield np.fromfile(self._file, dtype, count)
+        self._file.seek(0)
+        for dtype, count in self._kept:
+            yield np.fromfile(self._file, dtype, count)
 
 
 class _Encoder:

@@ -8,6 +8,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -69,13 +70,21 @@ class Source:
                             "not complete; make it again")  # fmt: skip
 
 
-def open_sources(paths: PathLike | Iterable[PathLike], stdin_bytes: int = STDIN_BYTES) -> list[Source]:
-    """What `paths` names, ready to be read as often as needed; "-" is standard input, read here to its end.
+@contextmanager
+def open_sources(paths: PathLike | Iterable[PathLike], stdin_bytes: int = STDIN_BYTES) -> Iterator[list[Source]]:
+    """What `paths` names, to be read as often as needed inside the block; "-" is standard input, read to its end.
 
     Raises as find_files does, and DataError (65) when standard input has more than stdin_bytes.
     """
-    return [Source(path, 0, _standard_input(stdin_bytes)) if is_stdin(path) else Source(path, _status(path).st_size)
-            for path in find_files(paths)]  # fmt: skip
+    with ExitStack() as copies:
+        sources = []
+        for path in find_files(paths):
+            if is_stdin(path):
+                copy = copies.enter_context(_standard_input(stdin_bytes))
+                sources.append(Source(path, os.fstat(copy.fileno()).st_size, copy))
+            else:
+                sources.append(Source(path, _status(path).st_size))
+        yield sources
 
 
 def is_stdin(path: PathLike) -> bool:
@@ -83,18 +92,25 @@ def is_stdin(path: PathLike) -> bool:
     return os.fspath(path) == STDIN
 
 
-def _standard_input(limit: int) -> BinaryIO:
+@contextmanager
+def _standard_input(limit: int) -> Iterator[BinaryIO]:
     """A temporary file without a name that holds what came in."""
     try:
-        copy, count = tempfile.TemporaryFile(buffering=0), 0  # noqa: SIM115 (lives as long as its Source)
-        while block := os.read(sys.stdin.fileno(), BLOCK_BYTES):
-            count += len(block)
-            if count > limit:
-                raise DataError(f"standard input has more than {limit} bytes: give a file, or raise data.stdin_bytes")
-            copy.write(block)
-    except (OSError, ValueError, AttributeError) as error:  # closed, or none at all
-        raise StorageError(f"cannot read standard input: {error}; give a file") from None
-    return copy
+        file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (closed below)
+    except OSError as error:
+        raise StorageError(f"cannot keep what standard input gives: {error}; set TMPDIR to another folder") from None
+    with file as copy:
+        try:
+            count = 0
+            while block := os.read(sys.stdin.fileno(), BLOCK_BYTES):
+                count += len(block)
+                if count > limit:
+                    raise DataError(f"standard input has more than {limit} bytes: give a file, or a larger "
+                                    "data.stdin_bytes")  # fmt: skip
+                copy.write(block)
+        except (OSError, ValueError, AttributeError) as error:  # closed, or none at all; no room for the copy
+            raise StorageError(f"cannot read standard input: {error}; give a file") from None
+        yield copy
 
 
 def find_files(paths: PathLike | Iterable[PathLike]) -> list[Path]:

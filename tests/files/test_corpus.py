@@ -5,18 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import time
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nyx.errors import CheckpointError, ConfigError, DataError, MissingInputError
-from nyx.text import corpus
+from nyx.errors import CheckpointError, ConfigError, DataError, DeviceMemoryError, MissingInputError, StorageError
+from nyx.text import cache, corpus, sources
 from nyx.text.corpus import clean, read_text, text_from_string
+from nyx.text.sources import open_sources
 from nyx.text.vocabulary import GLYPHS, Vocabulary
 
 characters = st.text(min_size=1, max_size=200)
@@ -46,7 +50,9 @@ def test_encode_and_decode_give_the_text_back(text: str) -> None:
 
 @pytest.mark.parametrize("form", ["nfc", "nfd", "nfkc", "nfkd", "none"])
 def test_reading_in_blocks_equals_reading_at_once(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "BLOCK_BYTES", 5)
     monkeypatch.setattr(corpus, "BLOCK_BYTES", 5)
+    monkeypatch.setattr(corpus, "HELD_BLOCKS", 100)
 
     @given(text=joining)
     def check(text: str) -> None:
@@ -61,12 +67,29 @@ def test_reading_in_blocks_equals_reading_at_once(form: str, tmp_path: Path, mon
 
 
 def test_every_block_is_cut_where_no_form_joins() -> None:
-    """The characters a block may begin with never combine with any character before them."""
-    before = [chr(c) for c in range(0x20, 0x3000)]
-    for start in ["A", "0", " ", "<", "\u4e00", "\u9fff"]:
-        for form in ("NFC", "NFKC", "NFD", "NFKD"):
-            for c in before:
-                assert unicodedata.normalize(form, c + start) == unicodedata.normalize(form, c) + start
+    """The characters a block may begin with never combine, or change places, with what stands before them: letters with
+    marks, syllables, vowel signs of several scripts, and each first character of a composition."""
+    pairs = [unicodedata.decomposition(chr(code)).split() for code in range(0x80, 0x30000)]
+    firsts = {chr(int(pair[0], 16)) for pair in pairs if len(pair) == 2 and pair[0][0] != "<"}
+    before = "".join(sorted(firsts)) + "e\u0301\u0327\u1100\u1161가각\u09c7\u0dd9\uff76"
+    starts = [chr(code) for code in [*range(0x20, 0xD800), *range(0xE000, 0x1FBFF)] if not corpus._joins(chr(code))]
+    assert {"a", "\u4e00", "\u0434", "\u0e01"} <= set(starts)
+    assert not {"\u0301", "\u1161", "\u11a8", "\u09be", "\uff9e", "\u0344"} & set(starts)
+    for form in ("NFC", "NFKC", "NFD", "NFKD"):
+        whole = unicodedata.normalize(form, "".join(f"{before[n % len(before)]}{c}" for n, c in enumerate(starts)))
+        parts = (before[n % len(before)] + "\U000f0000" + c for n, c in enumerate(starts))
+        assert whole == unicodedata.normalize(form, "".join(parts)).replace("\U000f0000", "")
+
+
+def test_a_run_that_cannot_be_cut_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (sources, corpus):
+        monkeypatch.setattr(module, "BLOCK_BYTES", 64)
+    for held in ("\n" * 5000, "\r\n" * 5000, "д" * 5000):
+        assert read_text(put(tmp_path, held.encode())).string() == held.replace("\r\n", "\n")
+    marks = put(tmp_path, ("a" + "\u0301" * 5000).encode())
+    with pytest.raises(DataError, match=r"in a row that all combine .* data.normalization to none"):
+        read_text(marks)
+    assert len(read_text(marks, "none")) == 5001
 
 
 def test_mark_line_ends_and_normalization(tmp_path: Path) -> None:
@@ -123,14 +146,65 @@ def test_what_is_refused(tmp_path: Path) -> None:
     assert time.monotonic() - start < 1
 
 
-def test_a_file_larger_than_memory_is_refused_at_once(tmp_path: Path) -> None:
-    with (tmp_path / "huge.txt").open("wb") as file:
-        file.truncate(1 << 40)
+def test_a_text_larger_than_memory_and_disk_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With no room in the cache folder it would have to be held in memory; nothing is written."""
+    monkeypatch.setenv("NYX_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(cache, "SPARE_BYTES", 1 << 60)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=1 << 28))
+    path = tmp_path / "huge.txt"
+    with path.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, 1 << 28)  # without a hole, and nothing is written
+    said: list[str] = []
     start = time.monotonic()
-    with pytest.raises(Exception, match="free memory") as caught:
-        read_text(tmp_path / "huge.txt")
-    assert getattr(caught.value, "exit_code", None) == 71
+    monkeypatch.setattr(corpus, "_digest", lambda source: b"")
+    with pytest.raises(DeviceMemoryError, match=r"0\.2 GiB and this machine 0\.2 GiB of free memory"):
+        read_text(path, say=said.append)
     assert time.monotonic() - start < 1
+    assert len(said) == 1
+    assert re.search("held in memory, not in the cache .* GiB free, too few", said[0])
+    assert not list((tmp_path / "cache" / "texts").iterdir())
+
+
+def test_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = "\ufeffaé\r\n".encode() * 1000
+    with put(tmp_path, data).open("rb") as given:
+        monkeypatch.setattr("sys.stdin", given)
+        text = read_text(["-", "-"])
+    assert text.string() == data.decode().replace("\r\n", "\n")[1:]
+    assert text.sources == (Path("-"),)
+    for limit, words in ((len(data) - 1, f"more than {len(data) - 1} bytes: .* data.stdin_bytes"), (0, "more than 0")):
+        with put(tmp_path, data).open("rb") as given, pytest.raises(DataError, match=words):
+            monkeypatch.setattr("sys.stdin", given)
+            read_text("-", stdin_bytes=limit)
+    with put(tmp_path, data).open("rb") as given:
+        monkeypatch.setattr("sys.stdin", given)
+        assert len(read_text("-", stdin_bytes=len(data))) == 3999
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(StorageError, match="cannot read standard input"):
+        read_text("-")
+    monkeypatch.chdir(tmp_path)
+    put(tmp_path, b"a file", "-")
+    assert read_text("./-").string() == "a file"
+
+
+def test_a_file_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "BLOCK_BYTES", 10)
+    path = put(tmp_path, b"0123456789" * 3)
+
+    def with_change(change: Callable[[], object]) -> str:
+        pieces = []
+        with open_sources(path) as (source,):
+            for number, block in enumerate(source.blocks()):
+                pieces.append(block.decode())
+                if number == 0:
+                    change()
+        return "".join(pieces)
+
+    assert with_change(lambda: os.truncate(path, 34)) == "0123456789" * 3
+    assert with_change(path.unlink) == "0123456789" * 3 + "\0" * 4
+    with pytest.raises(DataError, match=r"a\.txt: it ends at byte offset 12 and had 30 bytes"):
+        put(tmp_path, b"0123456789" * 3)
+        with_change(lambda: os.truncate(path, 12))
 
 
 @pytest.mark.parametrize(("distinct", "dtype"), [(1, np.uint8), (256, np.uint8), (257, np.uint16), (65536, np.uint16),
