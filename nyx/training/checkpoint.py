@@ -23,7 +23,7 @@ from nyx.files import AnyPath, show_path
 from nyx.training import container
 
 FORMAT_VERSION = 1
-WEIGHTS = "model."
+WEIGHTS = ("model.", "ema.")  # what is in the second takes the place of the first
 
 
 @dataclass
@@ -42,6 +42,15 @@ class Checkpoint:
     def info(self) -> CheckpointInfo:
         """The metadata as typed values; raises CheckpointError when they are not those of a training."""
         return CheckpointInfo.from_metadata(self.metadata, self.path)
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """The weights to use, by the model's names: their average where one is kept. Load `WEIGHTS` for them."""
+        return {
+            name.removeprefix(prefix): array
+            for prefix in WEIGHTS
+            for name, array in self.tensors.items()
+            if name.startswith(prefix)
+        }
 
 
 @dataclass
@@ -176,15 +185,15 @@ def read_metadata(path: AnyPath) -> dict[str, str]:
     return load(path, ()).metadata
 
 
-def export_weights(checkpoint: Checkpoint, path: AnyPath, prefix: str = WEIGHTS) -> int:
-    """Write the tensors under `prefix`, without it in their names, as a safetensors file; returns how many.
+def export_weights(checkpoint: Checkpoint, path: AnyPath) -> int:
+    """Write the weights to use as a safetensors file, by the model's names; returns how many tensors.
 
     The metadata keep what using the weights takes (the model's configuration, the vocabulary) and nothing of the run or
     its machine. Raises CheckpointError when there are none, StorageError.
     """
-    weights = {name[len(prefix) :]: array for name, array in checkpoint.tensors.items() if name.startswith(prefix)}
+    weights = checkpoint.weights()
     if not weights:
-        raise CheckpointError(f"{show_path(checkpoint.path)} has no tensors {prefix}*; name a checkpoint that has")
+        raise CheckpointError(f"{show_path(checkpoint.path)} has no tensors {WEIGHTS[0]}*; name a checkpoint that has")
     info = checkpoint.info()
     model = {"model": info.config["model"]} if "model" in info.config else {}
     metadata = {"config": _text(model), "nyx_version": _text(info.nyx_version), "vocabulary": info.vocabulary}

@@ -34,7 +34,7 @@ from nyx.text.check import examine_text
 from nyx.text.corpus import Text
 from nyx.text.prepare import Corpus, load_text, make_vocabulary, prepare
 from nyx.text.vocabulary import Vocabulary
-from nyx.training.checkpoint import Checkpoint
+from nyx.training.checkpoint import WEIGHTS, Checkpoint
 from nyx.training.monitor import Monitor
 from nyx.training.plan import longest_window, parts_of, parts_of_phase
 from nyx.training.rundir import Keeping, RunDirectory, open_checkpoint
@@ -58,8 +58,8 @@ def train(
         vocabulary = make_vocabulary(config.model.vocabulary, text, config.model.vocab_size, config.data)
     else:
         vocabulary = _vocabulary_of(parent, config, text)
-    _look_through(text, config, monitor)
     corpus = _prepare(text, vocabulary, config, monitor)
+    _look_through(text, config, monitor)
     hrm = _open(config, vocabulary, monitor)
     if parent is not None:
         _take_over(hrm, parent, config.seed, monitor)
@@ -178,7 +178,7 @@ def _vocabulary_of(parent: Checkpoint, config: Config, text: Text) -> Vocabulary
 
 def _take_over(hrm: ResourceAwareHRM, parent: Checkpoint, seed: int, monitor: Monitor) -> None:
     """Loads the weights of an older model; symbols that it had not get rows of a new one."""
-    tensors, new, old = model_tensors(parent), hrm.vocabulary, Vocabulary.from_json(parent.info().vocabulary)
+    tensors, new, old = parent.weights(), hrm.vocabulary, Vocabulary.from_json(parent.info().vocabulary)
     if new != old:
         rows, start = new.rows_from(old), hrm.model.parameters.initial(seed)
         kept = rows >= 0
@@ -202,20 +202,13 @@ def _stored_config(checkpoint: Checkpoint) -> Config:
 
 def load_model(path: Path, device: str, say: Any) -> ResourceAwareHRM:
     """The model of a checkpoint on a device, for evaluation and generation."""
-    checkpoint = open_checkpoint(path, say, ("model.", "ema."))
+    checkpoint = open_checkpoint(path, say, WEIGHTS)
     config, info = _stored_config(checkpoint), checkpoint.info()
     hrm = ResourceAwareHRM(config.model, Vocabulary.from_json(info.vocabulary), device)
     train = parts_of(config)[info.training.stage].train
     hrm.window, hrm.loss = train.seq_len, train.loss
-    hrm.load_weights(model_tensors(checkpoint))
+    hrm.load_weights(checkpoint.weights())
     return hrm
-
-
-def model_tensors(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
-    """The weights of a checkpoint, by the model's names; of those that have an average, the average."""
-    tensors = checkpoint.tensors
-    weights = {n.removeprefix("model."): a for n, a in tensors.items() if n.startswith("model.")}
-    return weights | {n.removeprefix("ema."): a for n, a in tensors.items() if n.startswith("ema.")}
 
 
 def _prepare(text: Text, vocabulary: Vocabulary, config: Config, monitor: Monitor) -> Corpus:

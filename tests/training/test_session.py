@@ -1,0 +1,103 @@
+"""What a training starts from: old weights with new symbols, their average, a text that is looked through; a
+notebook."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from nyx.text.vocabulary import Vocabulary
+from nyx.training.checkpoint import load
+from tests.training.small import make_text
+from tests.training.test_resume import GPT, HRM, sets
+
+RUN = Callable[..., subprocess.CompletedProcess[str]]
+COMMON = ["train.max_steps=6", "train.batch_size=3", "train.eval_every=0", "train.sample_every=0", "train.lr=1e-2"]
+
+
+def test_symbols_that_old_weights_never_saw_get_new_rows(nyx: RUN, tmp_path: Path) -> None:
+    for kind, model in (("hrm", HRM), ("transformer", [*GPT[1:], "model.bias=true", "model.tied_head=false"])):
+        (tmp_path / "c.yaml").write_text("{}" if kind == "hrm" else "model: {kind: transformer}")
+        (tmp_path / "old.txt").write_text(make_text(60), encoding="utf-8")
+        (tmp_path / "new.txt").write_text(make_text(60).replace("gull", "gült: Ω?"), encoding="utf-8")
+        options = ["--config", "c.yaml", "--device", "cpu", *sets([*COMMON, *model])]
+        nyx("train", "old.txt", *options, "--out", "old.ckpt")
+        done = nyx(
+            "train", "new.txt", *options, "--init-from", "old.ckpt", "--out", "new.ckpt", *sets(["train.lr=1e-9"])
+        )
+        assert "4 characters are new to the old weights and start from nothing: ':', '?', 'ü', 'Ω'" in done.stderr
+        old, new = load(tmp_path / "old.ckpt"), load(tmp_path / "new.ckpt")
+        before, after = (Vocabulary.from_json(c.info().vocabulary) for c in (old, new))
+        assert after.characters == before.characters + ":?üΩ"
+        size = len(before)
+        for name, values in old.tensors.items():
+            if name.startswith("model."):  # the learning rate is as good as nothing
+                kept = new.tensors[name][:size] if "embedding" in name or "head" in name else new.tensors[name]
+                np.testing.assert_allclose(kept, values, atol=1e-6)
+        fresh = new.tensors["model.embedding.weight"][size:]
+        assert fresh.shape[0] == 4 and fresh.std() > 0.01
+        text = nyx("generate", "new.ckpt", "--prompt", "gült: ", "-n", "5", "--device", "cpu").stdout
+        assert text.startswith("gült: ")
+
+
+def test_with_skip_the_old_vocabulary_stays(nyx: RUN, tmp_path: Path) -> None:
+    (tmp_path / "old.txt").write_text(make_text(60), encoding="utf-8")
+    (tmp_path / "new.txt").write_text(make_text(60).replace("gull", "gült: Ω?"), encoding="utf-8")
+    (tmp_path / "c.yaml").write_text("{}")
+    options = ["--config", "c.yaml", "--device", "cpu", *sets([*COMMON, *HRM])]
+    nyx("train", "old.txt", *options, "--out", "old.ckpt")
+    done = nyx("train", "new.txt", *options, *sets(["data.unknown=skip"]), "--init-from", "old.ckpt", "--out", "n.ckpt")
+    assert load(tmp_path / "old.ckpt").metadata["vocabulary"] == load(tmp_path / "n.ckpt").metadata["vocabulary"]
+    assert "left out" in done.stderr
+
+
+def test_the_average_is_what_a_checkpoint_is_used_with(nyx: RUN, tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text(make_text(60), encoding="utf-8")
+    (tmp_path / "c.yaml").write_text("{}")
+    nyx("train", "text.txt", "--config", "c.yaml", "--device", "cpu", *sets([*COMMON, *HRM, "train.ema_decay=0.9"]))
+    made = load(tmp_path / "models/hrm.ckpt")
+    used = made.weights()
+    name = "embedding.weight"
+    assert np.array_equal(used["head.weight"], made.tensors["ema.head.weight"])
+    assert not np.array_equal(used["head.weight"], made.tensors["model.head.weight"])
+    assert name in used and "z_L" in used
+    nyx("export", "models/hrm.ckpt", "weights.safetensors")
+    assert np.array_equal(load(tmp_path / "weights.safetensors").tensors["head.weight"], used["head.weight"])
+    assert nyx("eval", "models/hrm.ckpt", "text.txt", "--device", "cpu").stdout
+
+
+def test_a_text_that_leaks_is_told_or_refused(nyx: RUN, tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("the same line stands here again and again\n" * 80, encoding="utf-8")
+    (tmp_path / "c.yaml").write_text("{}")
+    options = ["train", "text.txt", "--config", "c.yaml", "--device", "cpu", *sets([*COMMON, *HRM])]
+    told = [line for line in nyx(*options).stderr.splitlines() if line.startswith("warning: ")]
+    assert any("stand in lines that the training part has too" in line for line in told)
+    done = nyx(*options, "--set", "data.check=stop", "--out", "other.ckpt", expect=65)
+    assert "data.check is stop" in done.stderr and not (tmp_path / "other.ckpt").exists()
+    assert not any(line.startswith("warning") for line in nyx(*options, "--set", "data.check=off").stderr.splitlines())
+
+
+def test_standard_input(tmp_path: Path) -> None:
+    import sys
+
+    (tmp_path / "c.yaml").write_text("{}")
+    command = [
+        sys.executable,
+        "-m",
+        "nyx.cli",
+        "train",
+        "-",
+        "--config",
+        "c.yaml",
+        "--device",
+        "cpu",
+        *sets([*COMMON, *HRM]),
+    ]
+    done = subprocess.run(command, cwd=tmp_path, input=make_text(60), capture_output=True, text=True, check=True)
+    assert "finished at step 6" in done.stderr
+    done = subprocess.run([*command, "--set", "data.stdin_bytes=100"], cwd=tmp_path, input=make_text(60),
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    assert done.returncode == 65 and done.stderr.splitlines()[-1].startswith("nyx: ")
