@@ -92,26 +92,46 @@ def generate(checkpoint: Path, prompt: str, length: int, temperature: float, top
 
 @cli.command("eval")
 @click.argument("checkpoint", type=EXISTING)
-@click.argument("text", nargs=-1, required=True)
+@click.argument("text", nargs=-1)
+@click.option("--hlx", is_flag=True, help="Also ask for translations of the small language; TEXT may be left out.")
+@click.option("--examples", type=click.IntRange(1), default=22, show_default=True, help="How many, with --hlx.")
 @click.option("--seq-len", type=int, help="Window in characters; by default the one it was trained on.")
 @click.option("--batch-size", default=16, show_default=True)
 @DEVICE
-def evaluate(checkpoint: Path, text: tuple[str, ...], seq_len: int | None, batch_size: int, device: str | None) -> None:
-    """Measure a model on the files TEXT: JSON on stdout, losses in nats per character."""
+def evaluate(checkpoint: Path, text: tuple[str, ...], hlx: bool, examples: int, seq_len: int | None, batch_size: int,
+             device: str | None) -> None:  # fmt: skip
+    """Measure a model on the files TEXT: JSON on stdout, losses in nats per character.
+
+    With --hlx, examples whose lines stand in TEXT or in the files it was trained on are left out.
+    """
     from nyx.text.corpus import read_text
     from nyx.training import session
 
+    if not (text or hlx):
+        raise UsageError("nothing to measure on: name TEXT, or say --hlx")
     hrm = session.load_model(checkpoint, device or "auto", _say)
     window = hrm.window if seq_len is None else seq_len
     if not 0 < window <= hrm.model.block_size or batch_size < 1:
         raise UsageError(f"--seq-len must lie in 1..{hrm.model.block_size} and --batch-size be 1 or more")
-    ids = hrm.vocabulary.encode_text(read_text(text, hrm.vocabulary.normalization))
-    found = hrm.evaluate(ids, seq_len=window, batch_size=batch_size)
-    _print_json({
-        "loss": found.loss, "perplexity": found.perplexity, "bits_per_character": found.bits_per_character,
-        "bits_per_byte": found.bits_per_byte, "accuracy": found.accuracy, "characters": found.characters,
-        "bytes": found.bytes, "seq_len": window,
-    })  # fmt: skip
+    result: dict[str, Any] = {}
+    read = None
+    if text:
+        read = read_text(text, hrm.vocabulary.normalization)
+        ids = hrm.vocabulary.encode_text(read)
+        found = hrm.evaluate(ids, seq_len=window, batch_size=batch_size)
+        result = {
+            "loss": found.loss, "perplexity": found.perplexity, "bits_per_character": found.bits_per_character,
+            "bits_per_byte": found.bits_per_byte, "accuracy": found.accuracy, "characters": found.characters,
+            "bytes": found.bytes, "seq_len": window,
+        }  # fmt: skip
+    if hlx:
+        from nyx.text.hlx.evaluate import evaluate_hlx, lines_of_files, training_lines
+        from nyx.training.rundir import open_checkpoint
+
+        files = open_checkpoint(checkpoint, lambda _: None, ()).info().config["data"]["path"]
+        lines = lines_of_files(files, _say) | (training_lines(read) if read else set())
+        result["hlx"] = evaluate_hlx(hrm, examples=examples, training=lines, say=_say)
+    _print_json(result)
 
 
 @cli.command()
@@ -120,12 +140,12 @@ def evaluate(checkpoint: Path, text: tuple[str, ...], seq_len: int | None, batch
 @click.option("--force", is_flag=True, help="Replace another file that is there.")
 def export(checkpoint: Path, file: Path, force: bool) -> None:
     """Write the weights alone to FILE, as safetensors."""
-    from nyx.training.checkpoint import export_weights
+    from nyx.training.checkpoint import WEIGHTS, export_weights
     from nyx.training.rundir import open_checkpoint
 
     if file.exists() and (not force or (checkpoint.exists() and file.samefile(checkpoint))):
         raise UsageError(f"{file} is there already: name another file" + ("" if force else ", or say --force"))
-    count = export_weights(open_checkpoint(checkpoint, _say, ("model.",)), file)
+    count = export_weights(open_checkpoint(checkpoint, _say, WEIGHTS), file)
     _say(f"{count} tensors written to {file}")
 
 

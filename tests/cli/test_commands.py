@@ -238,6 +238,20 @@ def test_corpus_hlx(nyx: Run) -> None:
     assert nyx("corpus", "hlx", "--out", "no.txt", "--notations", "LC-X")[0] == 64
 
 
+def test_eval_hlx(nyx: Run) -> None:
+    code, out, err = nyx("eval", "models/hrm.ckpt", "--device", "cpu", "--hlx", "--examples", "1")
+    assert code == 0, err
+    found = json.loads(out)
+    assert list(found) == ["hlx"]
+    assert found["hlx"]["notation_to_notation"]["all"]["count"] == 12
+    assert "1 of 1 held-out examples" in err
+    Path("text.txt").rename("moved.txt")
+    code, out, err = nyx("eval", "models/hrm.ckpt", "moved.txt", "--device", "cpu", "--hlx", "--examples", "1")
+    assert json.loads(out).keys() > {"loss", "hlx"}
+    assert "text.txt" in err
+    assert nyx("eval", "models/hrm.ckpt")[0] == 64
+
+
 def test_a_resume_with_another_batch_keeps_its_place_in_the_text(nyx: Run) -> None:
     by_epochs = ["train", "text.txt", "--config", "smoke", "--device", "cpu", "--run-dir", "epochs", "--out", "e.ckpt"]
     settings = ["train.max_steps=null", "train.epochs=4", "train.warmup_steps=0", "train.sample_every=0",

@@ -86,6 +86,7 @@ def test_a_sentence_has_one_meaning_and_is_recognised() -> None:
         sentence, other = sentences.say(rng), sentences.say(rng)
         assert meaning.setdefault(sentence, text) == meaning.setdefault(other, text) == text
         assert sentence in sentences
+        assert max(len(sentence), len(other)) <= sentences.longest() < 8 * len(text)
         assert len(sentences) > len(FRAMES)
         assert not any(other in sentences for other in others[-5:] if meaning[other] != text)
         for changed in (sentence[:-1], sentence + "s", sentence.lower(), sentence.replace(" the ", " a ", 1) + "?"):

@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -17,7 +18,7 @@ from nyx.resource_aware_hrm import ResourceAwareHRM
 from nyx.text import hlx
 from nyx.text.corpus import text_from_string
 from nyx.text.hlx import evaluate
-from nyx.text.hlx.evaluate import evaluate_hlx, held_out, measure, training_lines
+from nyx.text.hlx.evaluate import evaluate_hlx, held_out, lines_of_files, measure, training_lines
 from nyx.text.vocabulary import Vocabulary
 
 GROUPS = ("english_to_notation", "notation_to_english", "notation_to_notation")
@@ -29,6 +30,15 @@ def every_share(result: dict[str, Any]) -> Iterator[tuple[str, dict[str, float]]
         for part in (result[name], *result[name]["directions"].values()):
             yield name, part["all"]
             yield from ((name, shares) for shares in part["kinds"].values())
+
+
+def test_no_right_answer_is_cut() -> None:
+    def cut(prompt: str, longest: int) -> str:
+        right = perfect(prompt, longest)
+        assert len(right) < longest < 3000
+        return right[:longest]
+
+    assert measure(cut, EXAMPLES)["notation_to_english"]["all"]["exact"] == 1.0
 
 
 def translate(prompt: str) -> tuple[hlx.Value, str]:
@@ -134,6 +144,16 @@ def test_held_out_examples_are_not_in_the_training_text(monkeypatch: pytest.Monk
         held_out(2, 9, Everything())
     with pytest.raises(UsageError, match="at least 1"):
         held_out(0, 9)
+
+
+def test_lines_of_the_files_that_are_there(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("English: A\nLC-R: 1\nLC-T: 1\n")
+    said: list[str] = []
+    lines = lines_of_files([str(tmp_path / "gone.txt"), "-", str(tmp_path / "*.txt")], said.append)
+    assert lines == {"English: A", "LC-R: 1", ""}
+    assert len(said) == 2
+    assert "gone.txt" in said[0]
+    assert "standard input" in said[1]
 
 
 def test_a_model_on_a_device() -> None:

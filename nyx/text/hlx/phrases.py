@@ -1,4 +1,4 @@
-"""Phrases: what can be said in several ways, and three things to do with it: say it, recognise it, count it.
+"""Phrases: what can be said in several ways, and what to do with it: say it, recognise it, count and measure it.
 
 A Phrase is a string, a tuple of Phrases (one after the other), or Ways (one of several). Random choices use
 Random.random() alone, the one method whose sequence Python promises to keep.
@@ -57,6 +57,12 @@ class Sentences:
                 bodies.append(text[len(before) : len(text) - len(after)])
         return any(orders.fullmatch(body) for body in bodies)
 
+    def longest(self) -> int:
+        """Characters of the longest sentence, 0 when there is none."""
+        framed = max(len(frame) - len("{}") for frame in FRAMES)
+        orders = longest(self.orders) + framed if self.orders.options else 0
+        return max(orders, longest(self.questions))
+
     @cached_property
     def _patterns(self) -> tuple[re.Pattern[str], re.Pattern[str]]:
         return re.compile(pattern(self.orders)), re.compile(pattern(self.questions))
@@ -98,6 +104,15 @@ def count(phrase: Phrase) -> int:
     if isinstance(phrase, Ways):
         return sum(map(count, phrase.options))
     return prod(map(count, phrase))
+
+
+def longest(phrase: Phrase) -> int:
+    """Characters of the longest way to say a phrase."""
+    if isinstance(phrase, str):
+        return len(phrase)
+    if isinstance(phrase, Ways):
+        return max(map(longest, phrase.options), default=0)
+    return sum(map(longest, phrase))
 
 
 def filled(template: str, words: Mapping[str, Phrase]) -> Phrase:
