@@ -36,7 +36,7 @@ class Step:
         self.programs: list[Program] = []
         for model in MODELS:
             hrm = ResourceAwareHRM(model, Vocabulary("abcdefgh"), self.backend)
-            hrm.initialize_training(make_config(model, max_steps=1, batch_size=2, grad_accum_steps=2), 1)
+            hrm.initialize_training(make_config(model, max_steps=1, batch_size=2, grad_accum_steps=2, ema_decay=0.9), 1)
             hrm.initialize(1)
             self.programs += hrm.training_programs()
 

@@ -85,6 +85,7 @@ DECAYS = {
 def test_twenty_updates_are_pytorchs(backend: Backend, optimizer: str, config: ModelConfig, decay: str) -> None:
     """Two groups of parameters, clipping, a rate that changes, and in the HRM parameters that begin later."""
     torch = pytest.importorskip("torch", reason="PyTorch is not installed: optimizers are not compared with it")
+    torch.set_num_threads(1)  # at these sizes threads only wait for each other
     from tests.training.test_against_torch import close, torch_logits
 
     keys, decays = DECAYS[decay]
@@ -197,11 +198,12 @@ def test_going_on_gives_the_same_bits(backend: Backend, model: ModelConfig, opti
     tensors, updates = whole.training_state()
     assert {name.removeprefix("ema.") for name in tensors if name.startswith("ema.")} == set(average(whole))
     train(whole, 9)
+    want = whole.training_state()
     other = start(backend, config, updates)
     other.load_training_state(tensors)
     train(other, 9)
-    assert bits(other.training_state()[0]) == bits(whole.training_state()[0])
-    assert other.training_state()[1] == whole.training_state()[1]
+    assert bits(other.training_state()[0]) == bits(want[0])
+    assert other.training_state()[1] == want[1]
 
 
 def test_an_average_that_a_state_has_not_begins_with_its_weights(backend: Backend) -> None:
@@ -210,13 +212,14 @@ def test_an_average_that_a_state_has_not_begins_with_its_weights(backend: Backen
     tensors, updates = first.training_state()
     hrm = start(backend, make_config(GPT, **AVERAGE), updates)
     hrm.load_training_state(tensors)
-    assert bits(average(hrm)) == bits(first.weights())
+    assert {f"model.{name}": b for name, b in bits(average(hrm)).items()}.items() <= bits(tensors).items()
     train(hrm, 4, 6)
-    half = {name: values for name, values in hrm.training_state()[0].items() if name != "ema.embedding.weight"}
+    tensors, updates = hrm.training_state()
+    half = {name: values for name, values in tensors.items() if name != "ema.embedding.weight"}
     with pytest.raises(CheckpointError, match=r"needs embedding\.weight"):
         hrm.load_training_state(half)
-    plain = start(backend, make_config(GPT), hrm.training_state()[1])
-    plain.load_training_state(hrm.training_state()[0])
+    plain = start(backend, make_config(GPT), updates)
+    plain.load_training_state(tensors)
     assert not any(name.startswith("ema.") for name in plain.training_state()[0])
 
 
@@ -232,6 +235,8 @@ def test_a_reset_optimizer_is_a_new_one(backend: Backend, model: ModelConfig, op
     fresh.load_weights(weights)
     train(fresh)
     want = fresh.training_state()
+    hrm = start(backend, config)
+    train(hrm, 0, 6)
 
     def same() -> None:
         hrm.read_sums()
@@ -258,11 +263,12 @@ def test_a_training_made_anew_with_counts_goes_on(backend: Backend) -> None:
     config = make_config(GPT, **AVERAGE)
     whole = start(backend, config)
     train(whole)
+    want = whole.training_state()[0]
     hrm = start(backend, config)
     train(hrm, 0, 9)
     hrm.initialize_training(config, STEPS, hrm.training_state()[1])
     train(hrm, 9)
-    tensors, want = hrm.training_state()[0], whole.training_state()[0]
+    tensors = hrm.training_state()[0]
     assert bits({n: a for n, a in tensors.items() if n != "state.sums"}) == bits(
         {n: a for n, a in want.items() if n != "state.sums"}
     )
