@@ -55,11 +55,12 @@ class _Bytes:
 
 
 def _probes(data: _Bytes, at: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """(M,) of the length, the middle word and the last one of each line, all in bytes: enough to choose a sample by."""
+    """(M,) of the length and four words of each line, the first to the last in even distances: all of it up to 32
+    bytes, and of longer ones enough to choose a sample by."""
     back = np.maximum(lengths - 8, 0)
     hashes = lengths.astype(np.uint64) * _FACTOR
-    for word in (data.words(at + back // 2, lengths), data.words(at + back, lengths)):
-        hashes = _mixed(hashes, word)
+    for part in range(4):
+        hashes = _mixed(hashes, data.words(at + back * part // 3, lengths))
     return hashes * _FACTOR
 
 
