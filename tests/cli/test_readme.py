@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from nyx.training.checkpoint import load
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_notebook_runs_and_does_what_the_command_line_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("my.txt").write_text("a small boat on a large sea. " * 60)
-    code = re.search(r"```python\n(.*?)```", README, re.S)
-    assert code
-    exec(compile(code[1].replace('device="auto"', 'device="cpu"'), "README.md", "exec"), {})
-    assert 0 < float(capsys.readouterr().out) < 4
-    assert not Path("runs").exists()
+    Path("my.txt").write_text("The small boat on a large sea. " * 60)
+    found = re.search(r"```python\n(.*?)```", README, re.S)
+    assert found
+    code = found[1].replace('device="auto"', 'device="cpu"')
+    assert len([line for line in code.splitlines() if line]) == 9
+    exec(compile(code, "README.md", "exec"), {})
+    first, written = capsys.readouterr().out.splitlines()[:2]
+    loss, path = first.split(" ", 1)
+    assert 0 < float(loss) < 4 and written.startswith("The ")
+    options = ["my.txt", "--config", "smoke", "--device", "cpu", "--out", "other.ckpt"]
+    subprocess.run([sys.executable, "-m", "nyx.cli", "train", *options], check=True, capture_output=True)
+    one, other = load(path), load("other.ckpt")
+    assert one.tensors.keys() == other.tensors.keys() and one.info().training.finished
+    for name, values in one.tensors.items():
+        assert values.tobytes() == other.tensors[name].tobytes(), name
+    assert load("models/hrm.ckpt").sha256 == one.sha256
 
 
 def test_the_map_names_every_file() -> None:
