@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, cast
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nyx.errors import DataError
+from nyx.generation import Sampling, generate
 from nyx.text import vocabulary as module
 from nyx.text.corpus import Text, clean, text_from_string
 from nyx.text.vocabulary import BYTES, Decoder, Unknown, Vocabulary
+
+if TYPE_CHECKING:
+    from nyx.resource_aware_hrm import ResourceAwareHRM
 
 texts = st.text(min_size=1, max_size=80)
 
@@ -68,6 +74,32 @@ def test_a_decoder_keeps_back_what_is_not_whole() -> None:
     ids = vocabulary.encode("a🜊b")
     assert [decoder.push(symbol) for symbol in ids] == ["a", "", "", "", "🜊", "b"]
     assert (decoder.push(int(ids[1])), decoder.end()) == ("", "\ufffd")
+
+
+def test_generated_bytes_become_characters() -> None:
+    """A model that says the bytes of a character one after another, and stops in the middle of one."""
+    vocabulary = Vocabulary("ab", BYTES)
+    says = [0, *vocabulary.encode("🜊é").tolist(), 1, *vocabulary.encode("é").tolist()[:1]]
+
+    class Model:
+        """Says these symbols, whatever was before."""
+
+        backend, window = None, 100
+
+        def __init__(self) -> None:
+            self.vocabulary = vocabulary
+
+        def decoder(self) -> Model:
+            return self
+
+        def step(self, backend: None, token: np.ndarray, position: int) -> np.ndarray:
+            return np.eye(len(vocabulary))[[says[position]]]
+
+    sampling = Sampling(temperature=0)
+    model = cast("ResourceAwareHRM", Model())
+    assert list(generate(model, "a", len(says), sampling)) == ["a", "🜊", "é", "b", "\ufffd"]
+    assert list(generate(model, "a", 5, sampling)) == ["a", "🜊"]
+    assert list(generate(model, "a", 0, sampling)) == []
 
 
 def test_the_most_frequent_characters_stay() -> None:
