@@ -3,10 +3,9 @@ here."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,45 +15,23 @@ from nyx.backends import open_backend
 from nyx.backends.base import Backend
 from nyx.backends.cpu import CpuBackend
 from nyx.config import Config, ModelConfig
-from nyx.errors import DeviceMemoryError, ProgramError
+from nyx.errors import CheckpointError, DeviceMemoryError, ProgramError
+from nyx.evaluation import Evaluation, EvaluationProgram
 from nyx.nn import build
 from nyx.program import Program
 from nyx.tensor import Tensor
-from nyx.text.batches import Batch, evaluation_windows
+from nyx.text.batches import Batch
 from nyx.text.sequences import Sequences
 from nyx.text.vocabulary import Vocabulary
-from nyx.training.programs import Decoder, Inputs, Loss, evaluation
+from nyx.training.programs import Decoder, Loss
 from nyx.training.updates import Sums, Training
 
 if TYPE_CHECKING:
     from nyx.generation import Sampling
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Loss over every target of a text, in nats per character; `bytes` are those of the targets in UTF-8."""
-
-    loss: float
-    accuracy: float
-    characters: int
-    bytes: int
-
-    @property
-    def perplexity(self) -> float:
-        return math.exp(min(self.loss, 700.0))
-
-    @property
-    def bits_per_character(self) -> float:
-        return self.loss / math.log(2)
-
-    @property
-    def bits_per_byte(self) -> float:
-        return self.loss * self.characters / (math.log(2) * self.bytes)
-
-    def metrics(self, prefix: str = "") -> dict[str, float]:
-        """The measures by their names in metrics.jsonl: loss, ppl, bpc, bpb, acc."""
-        values = (self.loss, self.perplexity, self.bits_per_character, self.bits_per_byte, self.accuracy)
-        return {prefix + name: value for name, value in zip(("loss", "ppl", "bpc", "bpb", "acc"), values, strict=True)}
+    from nyx.text.prepare import Corpus
+    from nyx.training.checkpoint import Checkpoint
+    from nyx.training.rundir import RunDirectory
+    from nyx.training.trainer import CharacterLanguageTrainer
 
 
 class ResourceAwareHRM:
@@ -80,8 +57,9 @@ class ResourceAwareHRM:
         self.home: CpuBackend | None = None
         """Where the optimizer's state is in hybrid execution."""
         self._training: Training | None = None
+        self._session: CharacterLanguageTrainer | None = None
         self._say: Callable[[str], None] = _say_nothing
-        self._evaluations: dict[tuple[int, int], _EvaluationProgram] = {}
+        self._evaluations: dict[tuple[int, int], EvaluationProgram] = {}
         self._decoders: dict[int, Decoder] = {}
 
     # Weights
@@ -119,19 +97,19 @@ class ResourceAwareHRM:
         May be called again, for the next stage of a curriculum: weights and optimizer stay, all else is freed.
 
         max_steps: updates of the whole training, or phase, that begins with the update number first_step; the growth of
-        the HRM's gradient depth is a share of it. updates: how many each parameter has had, when a training goes on with the moments and the average that are there; without
-        them the optimizer starts afresh. micro_batch: windows at a time, at most, as in the training that goes on.
-        Raises DeviceMemoryError, which names the longest window that would fit, and ConfigError.
+        the HRM's gradient depth is a share of it. updates: how many each parameter has had, when a training goes on
+        with the moments and the average that are there; without them the optimizer starts afresh. micro_batch: windows
+        at a time, at most, as in the training that goes on. Raises DeviceMemoryError, which names the longest window
+        that would fit, and ConfigError; then everything is as before.
         """
         from nyx.memory_budget import Fitting
 
-        self._say, self.first_step = say or _say_nothing, first_step
-        before = self._training
+        fitting = Fitting(self, config, max_steps, updates or {})
+        training, self.memory_plan = fitting.choose(micro_batch, say or _say_nothing)
+        before, self._fitting, self._say = self._training, fitting, say or _say_nothing
         if config.train.loss != self.loss:
             self._decoders.clear()
-        self.window, self.loss = config.train.seq_len, config.train.loss
-        self._fitting = Fitting(self, config, max_steps, updates or {})
-        training, self.memory_plan = self._fitting.choose(micro_batch, self._say)
+        self.window, self.loss, self.first_step = config.train.seq_len, config.train.loss, first_step
         kept = before.optimizer_state() if before and updates and before.hybrid != training.hybrid else None
         self._training = training
         self._evaluations.clear()
@@ -229,6 +207,68 @@ class ResourceAwareHRM:
             raise ProgramError("call initialize_training before training")
         return self._training
 
+    # A session: a training of its own corpus, epoch by epoch
+
+    def start_training_session(
+        self,
+        corpus: Corpus,
+        config: Config,
+        checkpoint: Checkpoint | None = None,
+        run: RunDirectory | None = None,
+        *,
+        keep_weights: bool = False,
+    ) -> CharacterLanguageTrainer:
+        """Starts what `train_epoch` goes on with, or goes on from a checkpoint of it; returns the trainer, which
+        CharacterLanguageTrainer(self, corpus, config) makes too.
+
+        run: where metrics, samples and checkpoints go; without one nothing is written. keep_weights: start from the
+        weights that are there, not from config.seed. Raises CheckpointError, DataError and DeviceMemoryError as the
+        trainer does.
+        """
+        from nyx.training.trainer import CharacterLanguageTrainer
+
+        self._session = CharacterLanguageTrainer(
+            self, corpus, config, run=run, checkpoint=checkpoint, keep_weights=keep_weights
+        )
+        return self._session
+
+    def train_epoch(self) -> dict[str, float]:
+        """Trains to the end of the epoch, or of the training; returns the newest measures by their names in
+        metrics.jsonl (train/loss in nats per character, val/loss, val/acc, ...).
+
+        Raises Stopped after saving when a signal asked for it, DivergenceError when a value is not finite.
+        """
+        return self._trainer.train_epoch()
+
+    def save_training_checkpoint(self, path: str | Path) -> str:
+        """Writes all that an exact resume needs into one file, atomically; returns its checksum. Raises StorageError,
+        and DivergenceError instead of saving a value that is not finite."""
+        from nyx.training.checkpoint import save
+
+        tensors, info = self._trainer.snapshot()
+        return save(Path(path), tensors, info.to_metadata())
+
+    def load_training_checkpoint(self, path: str | Path) -> None:
+        """The session goes on from a checkpoint, with the session's configuration.
+
+        Raises MissingInputError, and CheckpointError when the file is damaged or of another model, vocabulary or text.
+        """
+        from nyx.training.checkpoint import load
+
+        session, found = self._trainer, load(Path(path))
+        info = found.info()
+        if info.vocabulary != self.vocabulary.to_json():
+            raise CheckpointError(f"{path} has another vocabulary; make the model with that of the checkpoint")
+        if info.corpus_sha256 != session.corpus.sha256:
+            raise CheckpointError(f"{path} was trained on another text; start a session on that text")
+        self.start_training_session(session.corpus, session.config, found, session.run)
+
+    @property
+    def _trainer(self) -> CharacterLanguageTrainer:
+        if self._session is None:
+            raise ProgramError("call start_training_session before this")
+        return self._session
+
     # Use
 
     def evaluate(
@@ -239,7 +279,7 @@ class ResourceAwareHRM:
         rows = min(batch_size, self._training.rows) if self._training else batch_size
         while True:
             if (rows, seq_len) not in self._evaluations:
-                self._evaluations[rows, seq_len] = _EvaluationProgram(self, rows, seq_len)
+                self._evaluations[rows, seq_len] = EvaluationProgram(self, rows, seq_len)
             try:
                 return self._evaluations[rows, seq_len].run(part, limit)
             except DeviceMemoryError as error:
@@ -249,11 +289,12 @@ class ResourceAwareHRM:
                 rows = -(-rows // 2)
                 self._say(f"{error}: evaluating in batches of {rows}")
 
-    def generate_text(self, prompt: str, length: int, sampling: Sampling) -> str:
-        """The prompt continued by `length` characters. Raises DataError for a character the model never saw."""
-        from nyx.generation import generate
+    def generate_text(self, prompt: str, length: int, sampling: Sampling | None = None) -> str:
+        """The prompt continued by `length` characters, sampled as `sampling` says. Raises DataError for a character the
+        model never saw."""
+        from nyx.generation import Sampling, generate
 
-        return prompt + "".join(generate(self, prompt, length, sampling))
+        return prompt + "".join(generate(self, prompt, length, sampling or Sampling()))
 
     def decoder(self) -> Decoder:
         """The Program that reads one token and gives the logits of the next."""
@@ -268,24 +309,3 @@ class ResourceAwareHRM:
 
 def _say_nothing(_: str) -> None:
     """Where nobody listens."""
-
-
-class _EvaluationProgram:
-    def __init__(self, hrm: ResourceAwareHRM, batch_size: int, seq_len: int) -> None:
-        self.hrm = hrm
-        self.inputs = Inputs(batch_size, seq_len, f"eval{batch_size}x{seq_len}.")
-        self.program = evaluation(hrm.model, self.inputs, hrm.loss)
-
-    def run(self, part: Sequences | np.ndarray, limit: int | None) -> Evaluation:
-        backend, inputs = self.hrm.backend, self.inputs
-        loss = correct = 0.0
-        characters = size = 0
-        batch_size, seq_len = inputs.tokens.shape
-        for batch in evaluation_windows(part, seq_len, batch_size, limit):
-            backend.write(inputs.sums, np.zeros(4, np.float32))
-            inputs.write(backend, batch.x, batch.y, 1.0, (0, 0, 0))
-            backend.run(self.program)
-            sums = backend.read(inputs.sums)
-            loss, correct, characters = loss + float(sums[0]), correct + float(sums[1]), characters + batch.count
-            size += self.hrm.vocabulary.count_bytes(batch.y)
-        return Evaluation(loss / characters, correct / characters, characters, size)

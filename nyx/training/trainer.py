@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import nyx
 from nyx.config import Config
 from nyx.errors import CheckpointError, DivergenceError, Stopped
@@ -336,20 +338,23 @@ class CharacterLanguageTrainer:
         return whole[: whole.rfind(" ", 0, 24) + 1 or 24]
 
     def _save(self, *, best: bool = False, over: bool = False) -> None:
-        self.hrm.read_sums(reset=False)  # never save past a value that is not finite
-        self.state.elapsed_seconds += self._pace.take_elapsed()
-        tensors, updates = self.hrm.training_state()
-        self.state.counters |= {"updates": updates, "saved_step": self.state.step}
+        self.state.counters["saved_step"] = self.state.step
+        tensors, info = self.snapshot()
         self._saved_at = time.monotonic()
         if not self.run:
             return
         names = [BEST_NAME] * best + [FINAL_NAME] * (over and self.part.ends) if self.part.phase else []
-        path = self.run.save(tensors, self._info(), best=best, extra_names=names)
+        path = self.run.save(tensors, info, best=best, extra_names=names)
         self.result.checkpoint = path
         self.result.checkpoints = [*(p for p in self.result.checkpoints if p != path and p.exists()), path]
 
-    def _info(self) -> CheckpointInfo:
-        return CheckpointInfo(
+    def snapshot(self) -> tuple[dict[str, np.ndarray], CheckpointInfo]:
+        """The tensors and the metadata of a checkpoint. Raises DivergenceError when a value is not finite."""
+        self.hrm.read_sums(reset=False)
+        self.state.elapsed_seconds += self._pace.take_elapsed()
+        tensors, updates = self.hrm.training_state()
+        self.state.counters["updates"] = updates
+        return tensors, CheckpointInfo(
             config=self.config.to_dict(),
             vocabulary=self.corpus.vocabulary.to_json(),
             training=self.state,

@@ -3,6 +3,7 @@ within the same memory."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,15 @@ import pytest
 from nyx.backends.base import Backend
 from nyx.backends.cpu import CpuBackend
 from nyx.config import Config, ModelConfig
-from nyx.errors import DeviceMemoryError, DivergenceError
+from nyx.errors import CheckpointError, DeviceMemoryError, DivergenceError, MissingInputError, ProgramError
 from nyx.memory_budget import Fitting
 from nyx.program import Program
 from nyx.resource_aware_hrm import ResourceAwareHRM
 from nyx.text.batches import Batch
+from nyx.text.corpus import text_from_string
+from nyx.text.prepare import Corpus, make_vocabulary, prepare
 from nyx.text.vocabulary import Vocabulary
-from tests.training.small import GPT, HRM, make_config
+from tests.training.small import GPT, HRM, make_config, make_text
 
 SYMBOLS = Vocabulary("".join(map(chr, range(0x100, 0x11E))), (), None)  # 30
 DROPOUT = GPT.model_copy(update={"dropout": 0.2})
@@ -381,3 +384,91 @@ def test_programs_of_one_micro_batch_add_nothing(backend: Backend) -> None:
 
     assert not names(begin(backend, settings(DROPOUT)))
     assert names(begin(backend, settings(DROPOUT), micro_batch=2))
+
+
+# A session
+
+
+def corpus_of(config: Config, seed: int = 0) -> Corpus:
+    text = text_from_string(make_text(lines=30, seed=seed))
+    vocabulary = make_vocabulary("corpus", text, None)
+    return prepare(text, vocabulary, config.data, seq_len=config.train.seq_len, seed=config.seed)
+
+
+def session_config(**train: Any) -> Config:
+    return make_config(
+        DROPOUT, **{"max_steps": None, "epochs": 3, "eval_every": 5, "log_every": 1, "batch_size": 5, **train}
+    )
+
+
+def test_a_session_trains_epoch_by_epoch_saves_and_goes_on(device: str, tmp_path: Path) -> None:
+    """The same bits as one training from start to end, on one device."""
+    config = session_config()
+    corpus = corpus_of(config)
+    hrm = ResourceAwareHRM(config.model, corpus.vocabulary, device)
+    with pytest.raises(ProgramError, match="call start_training_session"):
+        hrm.train_epoch()
+    trainer = hrm.start_training_session(corpus, config)
+    first = hrm.train_epoch()
+    assert trainer.state.epoch == 1 and trainer.state.step == trainer.windows.steps_per_epoch
+    assert first["train/loss"] > 0 and 0 <= first["val/acc"] <= 1
+    path = tmp_path / "session.ckpt"
+    assert len(hrm.save_training_checkpoint(path)) == 64
+    losses = [hrm.train_epoch()["val/loss"] for _ in range(2)]
+    assert losses[1] < first["val/loss"] and trainer.state.finished
+    wanted = hrm.training_state()[0]
+
+    other = ResourceAwareHRM(config.model, corpus.vocabulary, device)
+    other.start_training_session(corpus, config)
+    other.load_training_checkpoint(path)
+    assert [other.train_epoch()["val/loss"] for _ in range(2)] == losses
+    found = other.training_state()[0]
+    assert all(np.array_equal(wanted[name], found[name]) for name in wanted)
+    hrm.close()
+    other.close()
+
+
+def test_a_checkpoint_keeps_the_micro_batch(device: str, tmp_path: Path) -> None:
+    config = session_config()
+    corpus = corpus_of(config)
+    hrm = ResourceAwareHRM(config.model, corpus.vocabulary, device)
+    hrm.start_training_session(corpus, config)
+    budget = f"{hrm.memory_plan.total - 1}B"
+    hrm.start_training_session(corpus, config.model_copy(update={"memory_budget": budget}))
+    assert hrm.micro_batch == 3
+    hrm.train_epoch()
+    hrm.save_training_checkpoint(tmp_path / "session.ckpt")
+    hrm.start_training_session(corpus, config)
+    assert hrm.micro_batch == 5
+    hrm.load_training_checkpoint(tmp_path / "session.ckpt")
+    assert hrm.micro_batch == 3
+    hrm.close()
+
+
+def test_what_no_session_goes_on_from(tmp_path: Path) -> None:
+    config = session_config()
+    corpus = corpus_of(config)
+    hrm = ResourceAwareHRM(config.model, corpus.vocabulary, CpuBackend())
+    with pytest.raises(ProgramError, match="call start_training_session"):
+        hrm.load_training_checkpoint(tmp_path / "none.ckpt")
+    hrm.start_training_session(corpus, config)
+    with pytest.raises(MissingInputError):
+        hrm.load_training_checkpoint(tmp_path / "none.ckpt")
+    hrm.save_training_checkpoint(tmp_path / "right.ckpt")
+    before = hrm.weights()
+
+    other = corpus_of(config, seed=1)
+    again = ResourceAwareHRM(config.model, corpus.vocabulary, CpuBackend())
+    again.start_training_session(other, config)
+    with pytest.raises(CheckpointError, match="trained on another text"):
+        again.load_training_checkpoint(tmp_path / "right.ckpt")
+    symbols = ResourceAwareHRM(config.model, SYMBOLS, CpuBackend())
+    symbols.start_training_session(corpus, config)
+    with pytest.raises(CheckpointError, match="another vocabulary"):
+        symbols.load_training_checkpoint(tmp_path / "right.ckpt")
+    wider = session_config().model_copy(update={"model": DROPOUT.model_copy(update={"n_embd": 32})})
+    wide = ResourceAwareHRM(wider.model, corpus.vocabulary, CpuBackend())
+    wide.start_training_session(corpus, wider)
+    with pytest.raises(CheckpointError, match="the model needs"):
+        wide.load_training_checkpoint(tmp_path / "right.ckpt")
+    assert all(np.array_equal(before[name], a) for name, a in hrm.weights().items())
