@@ -87,9 +87,10 @@ def measure(path: Path, capped: bool, batches: int, seq_len: int, batch_size: in
     @contextmanager
     def part(name: str) -> Iterator[None]:
         memory.take()
-        start = time.perf_counter()
+        start, used = time.perf_counter(), time.process_time()
         yield
-        found[name] = {"seconds": time.perf_counter() - start, "anonymous": memory.take()}
+        found[name] = {"seconds": time.perf_counter() - start, "processor": time.process_time() - used,
+                       "anonymous": memory.take()}  # fmt: skip
 
     with part("read"):
         text = read_text(path)
@@ -118,8 +119,8 @@ def main() -> None:
         path = Path(options.one)
         print(json.dumps(measure(path, options.capped, options.batches, options.seq_len, options.batch_size)))
         return
-    print("peak of anonymous memory in MiB and seconds of each part")
-    print(f"{'text':>8} {'':6} {'vocabulary':10}", *(f"{name:>16}" for name in ("read", "encode", "batches", "check")))
+    print("peak of anonymous memory in MiB, seconds, and seconds of the processor, of each part")
+    print(f"{'text':>8} {'':6} {'vocabulary':10}", *(f"{name:>21}" for name in ("read", "encode", "batches", "check")))
     peaks: dict[str, list[int]] = {}
     for size in options.megabytes:
         with tempfile.TemporaryDirectory(prefix="nyx-corpus-memory-") as folder:
@@ -131,8 +132,10 @@ def main() -> None:
                            *["--capped"] * (vocabulary == "capped"), "--batches", str(options.batches),
                            "--seq-len", str(options.seq_len), "--batch-size", str(options.batch_size)]  # fmt: skip
                 found = json.loads(subprocess.run(command, env=environment, check=True, capture_output=True).stdout)
-                cells = [f"{p['anonymous'] / 2**20:8.1f} {p['seconds']:6.2f}s" for p in found.values()]
-                print(f"{size:>5} MB {state:6} {vocabulary:10}", *(f"{cell:>16}" for cell in cells), flush=True)
+                cells = [
+                    f"{p['anonymous'] / 2**20:7.1f} {p['seconds']:6.2f} {p['processor']:6.2f}" for p in found.values()
+                ]
+                print(f"{size:>5} MB {state:6} {vocabulary:10}", *(f"{cell:>21}" for cell in cells), flush=True)
                 peaks.setdefault(f"{state} {vocabulary}", []).append(max(p["anonymous"] for p in found.values()))
     growth = {name: max(each) / each[0] for name, each in peaks.items()}
     print("growth of the peak:", ", ".join(f"{name} {each - 1:+.1%}" for name, each in growth.items()))

@@ -9,6 +9,7 @@ within about 1 / sqrt(SAMPLE / 2), a half per cent.
 from __future__ import annotations
 
 import codecs
+import hashlib
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
@@ -18,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nyx.errors import DataError
-from nyx.text.cache import Say, on_stderr
+from nyx.text.cache import CacheError, Say, default_cache, on_stderr
 from nyx.text.corpus import Text, check_form, read_sources
 from nyx.text.lines import LineSample, line_blocks
 from nyx.text.sources import BLOCK_BYTES, STDIN_BYTES, PathLike, Source, open_sources
 
+VERSION = 1  # of what a report means
 SAMPLE = 1 << 16
 LISTED = 20  # faults, rare characters and control characters that are named; all are counted
 RARE = 10  # a character that occurs less often
@@ -104,6 +106,13 @@ class Report:
                  for f in self.files]  # fmt: skip
         return asdict(self) | {"files": files, "faults": self.faults, "warnings": self.warnings()}
 
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Report:
+        """The report of a text whose fields these are, as JSON keeps them."""
+        fields: dict[str, Any] = value | {"samples": tuple(value["samples"]), "files": ()}
+        fields |= {key: tuple(CharacterFacts(**each) for each in value[key]) for key in ("rare", "controls")}
+        return cls(**fields)
+
     def lines(self) -> list[str]:
         """The same as lines of text."""
         about = f"estimated from 1 line in {self.one_in}" if self.one_in > 1 else "exact"
@@ -171,13 +180,32 @@ def examine(paths: PathLike | Iterable[PathLike], *, normalization: str = "nfc",
     files = _Files()
     with open_sources(paths, stdin_bytes) as sources:
         text = read_sources(sources, normalization, cache=cache, say=say, observe=files)
-    report = examine_text(text, val_fraction, seed=seed)
+    report = _examined(text, val_fraction, seed)
     facts = tuple(files.facts.values())
     return replace(report, files=facts, replacements=report.replacements - sum(f.faults for f in facts))
 
 
-def examine_text(text: Text, val_fraction: float = 0.1, *, seed: int = 0) -> Report:
-    """What a text is like that was read already; nothing about its files."""
+def examine_text(text: Text, val_fraction: float = 0.1, *, seed: int = 0, say: Say = on_stderr) -> Report:
+    """What a text is like that was read already; nothing about its files. For a text in the cache the report is kept
+    there too, so that only the first training looks it through; `say` is told when it cannot be."""
+    if not text.key:
+        return _examined(text, val_fraction, seed)
+    store, about = default_cache(say), f"report {VERSION} {text.key} {val_fraction!r} {seed}"
+    key = hashlib.sha256(about.encode()).hexdigest()
+    try:
+        entry = store.load(key)
+        if entry is not None:
+            return Report.from_json(entry.about)
+        report = _examined(text, val_fraction, seed)
+        store.reserve(1 << 12)
+        store.store(key, [np.zeros(1, np.uint8)], {}, asdict(report))
+        return report
+    except CacheError as error:
+        say(f"what the check finds is not kept: {error}; NYX_CACHE_DIR names another folder")
+        return _examined(text, val_fraction, seed)
+
+
+def _examined(text: Text, val_fraction: float, seed: int) -> Report:
     newline, cut = _index(text, 10), int(len(text) * (1 - val_fraction))
     sample, total, empty, long, longest, longest_at = LineSample(text.ids, cut, SAMPLE), 0, 0, 0, -1, 0
     for starts, ends in line_blocks(text.ids, newline):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK = 1 << 20  # characters looked at together
+BLOCK = 1 << 18  # characters looked at together
 SHORT = 512  # bytes; a longer line is hashed alone
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, 2^64 by the golden ratio (Knuth's multiplicative hashing)
 _TOP = np.uint64(0xFFFF << 48)
@@ -120,7 +120,7 @@ class LineSample:
         hashes = (probes[kept] & _TOP) | (hashes >> np.uint64(16))
         self._new.append((hashes, lengths[kept], second[kept]))
         self._waiting += len(hashes)
-        if self._waiting >= self._most:
+        if self._waiting >= self._most // 2:
             self._merge()
 
     def result(self) -> tuple[int, float, float]:

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from nyx.errors import DataError
-from nyx.text import cache, corpus, sources
+from nyx.text import cache, check, corpus, sources
 from nyx.text.cache import Cache, CacheError
-from nyx.text.check import examine
+from nyx.text.check import examine, examine_text
 from nyx.text.corpus import Text, read_text
 from nyx.text.vocabulary import Unknown, Vocabulary
 
@@ -216,6 +216,25 @@ def test_renumbered_symbols_are_mapped_too(tmp_path: Path) -> None:
         assert bool(said) == (unknown == "skip")
     assert len(entries(tmp_path)) == 4
     assert Vocabulary.from_text(mapped).encode_text(mapped) is mapped.ids
+
+
+def test_a_report_is_kept_with_the_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.txt").write_bytes(b"\x01" + TEXT.encode())
+    text = read_text(tmp_path / "a.txt")
+    first, other = examine_text(text, 0.1), examine_text(text, 0.5)
+    assert first.controls
+    assert first.rare
+    assert first != other
+    assert first == examine_text(read_text(tmp_path / "a.txt", cache=False), 0.1)
+    said: list[str] = []
+    monkeypatch.setattr(Cache, "store", refuse)
+    monkeypatch.setattr(check, "LineSample", None)
+    assert (examine_text(text, 0.1, say=said.append), examine_text(text, 0.5)) == (first, other)
+    monkeypatch.undo()
+    monkeypatch.setenv("NYX_CACHE_DIR", "/proc/no/such")
+    assert examine_text(text, 0.1, say=said.append) == first
+    assert len(said) == 1
+    assert "is not kept" in said[0]
 
 
 def test_a_check_keeps_no_text_with_faults(tmp_path: Path) -> None:
