@@ -1,12 +1,12 @@
-"""Memory of a training: a large model's peak beside its plan, and a small one's over many batches.
+"""Memory of a training: a small model's over many batches, and a large one's peak beside its plan.
 
     python -m benchmarks.memory [--config hlx-100m] [--steps 20] [--batch 4] [--seq-len 256] [--device cpu]
                                 [--budget 3.5GB] [--batches 10000]
 
-First as many steps of a configuration: the plan, what the backend then has allocated, the peak of the resident memory,
-the milliseconds of a step, and the same for one checkpoint. Then as many batches of a tiny model (0 for none): the
-resident memory on the way. Exits with 1 where the peak of the steps is over the budget, the plan is more than 15 %
-beside what was allocated, or the resident memory grows by more than 1 % and 1 MiB after the first tenth of the batches.
+First as many batches of a tiny model (0 for none): the resident memory on the way. Then as many steps (0 for none) of a
+configuration: the plan, what the backend then has allocated, the peak of the resident memory, the milliseconds of a
+step, and the peak with one checkpoint. Exits with 1 where the resident memory grows by more than 1 % and 1 MiB after
+the first tenth of the batches, the peak of the steps is over the budget, or the plan is 15 % beside what was allocated.
 """
 
 from __future__ import annotations
@@ -83,7 +83,8 @@ def large(options: argparse.Namespace) -> bool:
     used, most = hrm.backend.memory().total, peak()
     plan = hrm.memory_plan
     print(
-        f"before: {size_text(before)} resident; allocated: {size_text(used)}, {plan.device_total / used - 1:+.1%} in the plan"
+        f"before: {size_text(before)} resident; allocated: {size_text(used)}, "
+        f"in the plan {plan.device_total / used - 1:+.1%}"
     )
     print(
         f"{options.steps} steps: peak {size_text(most)} resident ({most / 1e9:.2f} GB), "
@@ -126,8 +127,8 @@ def main() -> int:
     parser.add_argument("--batches", type=int, default=10_000)
     options = parser.parse_args()
     print(machine.line())
-    right = [large(options)] if options.steps else []
-    right += [flat(options.batches, options.device)] if options.batches >= 100 else []
+    right = [flat(options.batches, options.device)] if options.batches >= 100 else []
+    right += [large(options)] if options.steps else []
     return int(not all(right))
 
 

@@ -88,6 +88,9 @@ class CpuBackend(Backend):
         kept = {tensor.root for tensor in keep}
         self._store = {root: values for root, values in self._store.items() if root in kept}
 
+    def close(self) -> None:
+        self.release(())
+
     def available(self) -> int | None:
         return host.free_memory()
 

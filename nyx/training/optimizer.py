@@ -97,11 +97,13 @@ class Optimizer(ABC):
         hyper = np.zeros(self.hyper.shape, np.float32)
         hyper[0, :3] = lr, grad_clip, step
         for row, group in enumerate(self.groups, start=1):
-            group.updates += key in group.reach
-            corrections = (1 - beta ** max(1, group.updates) for beta in self.train.betas)
+            count = group.updates + (key in group.reach)
+            corrections = (1 - beta ** max(1, count) for beta in self.train.betas)
             hyper[row, :3] = self.train.weight_decay if group.decay else 0.0, *corrections
         backend.write(self.hyper, hyper)
         backend.run(self.programs[key])
+        for group in self.groups:  # not before: it may have failed for want of memory
+            group.updates += key in group.reach
 
     def reset(self, backend: Backend) -> None:
         """As before the first update: moments and counts are zero, the flag is cleared, the average is the weights."""

@@ -130,6 +130,7 @@ class Training:
         self.micro: dict[tuple[int | None, bool, bool], MicroStep] = {}
 
         self._allocated = False
+        self._done = 0  # micro-batches of a segment
 
     def _allocate(self) -> None:
         if not self._allocated:
@@ -147,32 +148,49 @@ class Training:
     # Updates
 
     def update(self, batch: Batch, step: int, lr: float, make_room: Callable[[DeviceMemoryError], None]) -> None:
-        """make_room: what to call when the device has no memory left; then the gradients are worked out again."""
+        """make_room: what to call when the device has no memory left; then it goes on from where that was."""
         key = self.hrm.model.bp_steps(step - self.hrm.first_step, self.max_steps)
         for segment in range(self.segments):
-            self._collect()
             self._gradients_with_room(batch, step, key, segment, make_room)
+            self._collect()
             if self.hybrid:
                 self._send("grad", self.hrm.backend, self.home)
-            self.optimizer.step(self.home, key, step=step, lr=lr, grad_clip=self.train.grad_clip)
+            self._step_with_room(key, step, lr, make_room)
             self.give_weights()
         self.recent.append((step, batch))
 
     def _gradients_with_room(
         self, batch: Batch, step: int, key: int | None, segment: int, make_room: Callable[[DeviceMemoryError], None]
     ) -> None:
-        backend = self.hrm.backend
-        carried = self.carry.tensors if self.carry and segment and isinstance(backend, CpuBackend) else ()
-        before = [(tensor, backend.read(tensor)) for tensor in carried]
+        """Whatever ran of them is done again from the start: the first micro-batch writes the gradients anew.
+
+        A carry that a later segment has written to is put back where that copy costs nothing, on the CPU.
+        """
+        backend, carried = self.hrm.backend, self.carry.tensors if self.carry and segment else ()
+        kept = [(t, backend.read(t)) for t in carried] if isinstance(backend, CpuBackend) else []
         while True:
             try:
                 self._allocate()
                 self.home.prepare(self.optimizer.programs[key])
                 return self._gradients(backend, batch, step, key, segment)
             except DeviceMemoryError as error:
+                if carried and not kept and self._done:
+                    raise
                 make_room(error)
-                for tensor, values in before:
+                for tensor, values in kept:
                     backend.write(tensor, values)
+
+    def _step_with_room(
+        self, key: int | None, step: int, lr: float, make_room: Callable[[DeviceMemoryError], None]
+    ) -> None:
+        """On a device nothing of an update was done when it fails for want of memory; on the CPU some of it may be."""
+        while True:
+            try:
+                return self.optimizer.step(self.home, key, step=step, lr=lr, grad_clip=self.train.grad_clip)
+            except DeviceMemoryError as error:
+                if isinstance(self.home, CpuBackend):
+                    raise
+                make_room(error)
 
     def _gradients(
         self, backend: Backend, batch: Batch, step: int, key: int | None, segment: int = 0, *, check: bool = False
@@ -180,6 +198,7 @@ class Training:
         row_norm = None if self.carry is None else 1.0 / max(1, int((batch.y >= 0).any(axis=1).sum()))
         starts = range(0, len(batch.x), self.rows)
         programs = [self._micro(key, first > 0, segment > 0).program for first in starts]
+        self._done = 0
         for program in programs[:2]:  # the first and the others: so that nothing has run when there is no room
             backend.prepare(program)
         for first, program in zip(starts, programs, strict=True):
@@ -192,6 +211,7 @@ class Training:
                 backend.run(program, check_finite=True)
             else:
                 backend.run(program)
+            self._done += 1
 
     def _rows_from(self, first: int, values: np.ndarray, fill: int) -> np.ndarray:
         """The rows of one micro-batch, (rows, T); those that are missing hold `fill`."""
