@@ -6,6 +6,7 @@ numbers `rows` in an epoch whose random word is `word`.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -106,7 +107,7 @@ class Chunks:
         self.full, tail = divmod(part.targets, chunk)
         self.per_chunk = -(-chunk // seq_len)
         self._order = Permutation(max(self.full, 1), seed, CHOICE)
-        chosen = max(1, round(share * (self.full + bool(tail))))
+        chosen = max(1, math.ceil(share * part.targets / chunk - 1e-9))
         count = min(chosen, self.full) * self.per_chunk + (chosen > self.full) * -(-tail // seq_len)
         self.count = min(count, most or count)
         whole = min(self.count // self.per_chunk, self.full)
