@@ -28,6 +28,7 @@ from nyx.text.hlx.values import ERROR, TAG, same
 from nyx.text.vocabulary import Vocabulary
 
 BLOCK = re.compile(r"English: ([A-Z].*[^ ])\nHLXL: (.+)\nLC-R: (.+)\nLC-T: (.+)\nLC-B: (.+)")
+FIRST_20000 = "8b1ea41d7336864852664f33691855d6801b7fc74fb6b326ee19ed5356b4a402"  # changes when the words or forms do
 FORMS = (*PLAIN, *NESTED, *EDGE)
 
 
@@ -176,6 +177,7 @@ def test_the_same_bytes_in_another_process() -> None:
         "import hashlib; from nyx.text import hlx; print(hashlib.sha256(hlx.generate(20000).encode()).hexdigest())"
     )
     digest = hashlib.sha256(hlx.generate(20000).encode()).hexdigest()
+    assert digest == FIRST_20000
     for hash_seed in ("1", "2"):
         environment = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(sys.path)}
         done = subprocess.run(
