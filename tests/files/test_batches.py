@@ -234,9 +234,10 @@ def test_a_larger_share_of_a_stream_contains_a_smaller_one(
     assert smaller <= larger
 
 
-def test_a_share_is_drawn_by_the_seed() -> None:
-    ids = np.arange(2000)
-    chosen = {seed: set(epoch_targets(Windows(ids, 10, 4, seed, share=0.1))) for seed in (1, 2)}
+@pytest.mark.parametrize("cut", [np.array([0, 2000]), np.arange(0, 2001, 10)], ids=["stream", "examples"])
+def test_a_share_is_drawn_by_the_seed(cut: np.ndarray) -> None:
+    part = Sequences(np.arange(2000), cut[:-1], cut[1:])
+    chosen = {seed: set(epoch_targets(Windows(part, 10, 4, seed, share=0.1))) for seed in (1, 2)}
     assert chosen[1] != chosen[2]
     assert max(chosen[1]) - min(chosen[1]) > 1000  # from everywhere
 
