@@ -204,9 +204,6 @@ class Training:
         for first, program in zip(starts, programs, strict=True):
             x, y = (self._rows_from(first, part, fill) for part, fill in ((batch.x, 0), (batch.y, IGNORE)))
             self.inputs.write(backend, x, y, 1.0 / batch.count, (self.seed, step, first), row_norm, len(batch.x))
-            if self.carry is not None:  # what is missing of the last rows goes to the one for padding
-                rows = np.minimum(np.arange(first, first + self.rows), self.batch_rows)
-                backend.write(self.inputs.rows, rows.astype(np.int32))
             if check and isinstance(backend, CpuBackend):
                 backend.run(program, check_finite=True)
             else:
