@@ -86,6 +86,15 @@ class Cache:
         self.forget(key)
         return None
 
+    def largest(self) -> int:
+        """Bytes of the largest entry, 0 when there is none."""
+        try:
+            return max((size for _, size, _ in self._entries()), default=0)
+        except (FileNotFoundError, NotADirectoryError):
+            return 0
+        except OSError as error:
+            raise CacheError(f"cannot read {show_path(self.folder)}: {error.strerror}") from None
+
     def reserve(self, size: int, scratch: int = 0) -> None:
         """Makes the folder, and room in it for an entry of `size` bytes and, until it is there, `scratch` bytes more.
         Raises CacheError when that cannot be."""
@@ -130,13 +139,18 @@ class Cache:
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}{_SUFFIX}"
 
-    def _remove_oldest(self, limit: int, keep: Path | None = None) -> None:
+    def _entries(self) -> list[tuple[int, int, str]]:
+        """(last use, bytes, path) of each."""
         found: list[tuple[int, int, str]] = []
         with os.scandir(self.folder) as entries:
             for entry in entries:
                 with suppress(OSError):  # another process removed it
                     if entry.name.endswith(_SUFFIX) and entry.is_file(follow_symlinks=False):
                         found.append((entry.stat().st_mtime_ns, entry.stat().st_size, entry.path))
+        return found
+
+    def _remove_oldest(self, limit: int, keep: Path | None = None) -> None:
+        found = self._entries()
         total = sum(size for _, size, _ in found)
         for _, size, path in sorted(found):
             if total > limit and (keep is None or Path(path) != keep):

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from nyx.errors import DataError
 from nyx.text.cache import CacheError, Say, default_cache, on_stderr
-from nyx.text.corpus import Text, check_form, read_sources
+from nyx.text.cleaning import check_form
+from nyx.text.corpus import Text, read_sources
 from nyx.text.lines import LineSample, line_blocks
 from nyx.text.sources import BLOCK_BYTES, STDIN_BYTES, PathLike, Source, open_sources
 

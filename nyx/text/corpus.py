@@ -13,23 +13,20 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import cache as once
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO, Literal, Protocol
+from typing import BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nyx.errors import ConfigError, DataError, DeviceMemoryError
+from nyx.errors import DataError, DeviceMemoryError
 from nyx.text.cache import VERSION, Cache, CacheError, Entry, Say, default_cache, on_stderr
+from nyx.text.cleaning import CODE_POINTS, blocks, check_form, clean
 from nyx.text.sources import BLOCK_BYTES, STDIN_BYTES, PathLike, Source, open_sources
 
-_FORMS: dict[str, Literal["NFC", "NFD", "NFKC", "NFKD"]] = {"nfc": "NFC", "nfd": "NFD", "nfkc": "NFKC", "nfkd": "NFKD"}
-NORMALIZATIONS = (*_FORMS, "none")
-CODE_POINTS = 0x110000
+LEAST_KEPT = 16  # bytes of a text that are one byte of its entry, at most: a syllable of three letters has 9
 CACHED_BYTES = 1 << 22  # below, encoding takes less than 0.1 s, and memory less than the interpreter itself
-HELD_BLOCKS = 16  # how much text without a place to cut is put up with
 
 
 class Observer(Protocol):
@@ -107,7 +104,7 @@ def read_sources(sources: Sequence[Source], normalization: str, *, cache: bool =
     if cache and total >= CACHED_BYTES:
         store = default_cache(say)
         try:
-            if observe is None:
+            if observe is None and store.largest() >= total // LEAST_KEPT:  # else no entry can be this text's
                 entry = store.load(_key([_digest(source) for source in sources], normalization))
                 if entry is not None:
                     return _from_entry(entry, sources, normalization)
@@ -132,20 +129,6 @@ def text_from_string(text: str, normalization: str = "nfc") -> Text:
     encoder = _Encoder(_Memory())
     encoder.append(clean(text, normalization))
     return encoder.text((), normalization)
-
-
-def clean(text: str, normalization: str) -> str:
-    """CRLF to LF, then the Unicode form: what is done to every corpus and to every prompt."""
-    text = text.replace("\r\n", "\n")
-    if normalization == "none" or text.isascii():
-        return text
-    return unicodedata.normalize(_FORMS[normalization], text)
-
-
-def check_form(normalization: str) -> None:
-    """Raises ConfigError (78) for a form that is none of NORMALIZATIONS."""
-    if normalization not in NORMALIZATIONS:
-        raise ConfigError(f"normalization {normalization!r} is unknown: use one of {', '.join(NORMALIZATIONS)}")
 
 
 def check_memory(total: int) -> None:
@@ -189,7 +172,7 @@ def _encode(sources: Sequence[Source], normalization: str, store: Cache | None, 
             if not encoder.ends_line:
                 encoder.append("\n")
             digest = hashlib.sha256()
-            for block in _blocks(_decoded(source, digest, observe), normalization, source):
+            for block in blocks(_decoded(source, digest, observe), normalization, source):
                 encoder.append(clean(block, normalization))
             digests.append(digest.digest())
         if not encoder.count:
@@ -228,48 +211,6 @@ def _not_utf8(source: Source, offset: int, error: UnicodeDecodeError) -> str:
     utf16 = at == 0 and error.object[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
     byte, encoding = error.object[error.start], "UTF-16" if utf16 else "its encoding"
     return f"{source}: byte offset {at} (0x{byte:02x}) is not UTF-8: convert the file from {encoding}"
-
-
-def _blocks(pieces: Iterable[str], normalization: str, source: Source) -> Iterator[str]:
-    """The same text cut where cleaning each block alone equals cleaning the whole."""
-    held: list[str] = []
-    for piece in filter(None, pieces):
-        cut = _last_cut(held[-1] if held else "", piece, normalization)
-        if cut is None:
-            held.append(piece)
-            if len(held) > HELD_BLOCKS:
-                raise DataError(f"{source}: more than {sum(map(len, held[1:]))} characters in a row that all combine "
-                                "with the one before: set data.normalization to none")  # fmt: skip
-        else:
-            yield "".join([*held, piece[:cut]])
-            held = [piece[cut:]]
-    yield "".join(held)
-
-
-def _last_cut(before: str, text: str, normalization: str) -> int | None:
-    """The last index whose character the form does not join with what stands before it, and that is no CRLF's LF."""
-    for i in range(len(text) - 1, -1, -1):
-        c = text[i]
-        if c == "\n":
-            if text[i - 1] != "\r" if i else before[-1:] != "\r":
-                return i
-        elif c <= "\x7f" or normalization == "none" or not _joins(c):
-            return i
-    return None
-
-
-def _joins(c: str) -> bool:
-    """Whether some form may put this character together, or in another order, with what stands before it: it has a
-    combining class, or is the second of a composition, or its decomposition begins so (UAX 15, section 9)."""
-    firsts = {unicodedata.normalize("NFD", c)[0], unicodedata.normalize("NFKD", c)[0]}
-    return any(unicodedata.combining(f) or f in _seconds() or "\u1160" <= f <= "\u11ff" for f in firsts)
-
-
-@once
-def _seconds() -> frozenset[str]:
-    """Every character that a canonical decomposition has in second place."""
-    parts = (unicodedata.decomposition(chr(code)).split() for code in range(0x80, CODE_POINTS))
-    return frozenset(chr(int(part[1], 16)) for part in parts if len(part) == 2 and part[0][0] != "<")
 
 
 class _Memory:

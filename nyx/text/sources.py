@@ -8,7 +8,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -48,8 +48,6 @@ class Source:
         try:
             with os.fdopen(open_input(self.path) if self.copy is None else os.dup(self.copy.fileno()), "rb", 0) as file:
                 size = os.fstat(file.fileno()).st_size
-                if size >= WHOLE_BYTES:
-                    self._refuse_hole(file)
                 while offset < size:
                     file.seek(offset)  # the copy's place in the file is one for all who read it
                     block = file.read(min(BLOCK_BYTES, size - offset))
@@ -61,13 +59,15 @@ class Source:
         except OSError as error:
             raise StorageError(f"cannot read {self} at byte {offset}: {error.strerror}; check the disk") from None
 
-    def _refuse_hole(self, file: BinaryIO) -> None:
-        if self.copy is not None or not hasattr(os, "SEEK_HOLE"):
+    def refuse_hole(self) -> None:
+        """Raises DataError (65) for a large file with a hole, which reads as NULs: a copy that was not finished."""
+        if self.size < WHOLE_BYTES or self.copy is not None or not hasattr(os, "SEEK_HOLE"):
             return
-        size, hole = os.fstat(file.fileno()).st_size, file.seek(0, os.SEEK_HOLE)
-        if hole < size:
-            raise DataError(f"{self}: at byte offset {hole} of {size} is a hole that was never written: the file is "
-                            "not complete; make it again")  # fmt: skip
+        with os.fdopen(open_input(self.path), "rb", 0) as file, suppress(OSError):  # not every file system knows
+            hole = file.seek(0, os.SEEK_HOLE)
+            if hole < self.size:
+                raise DataError(f"{self}: at byte offset {hole} of {self.size} is a hole that was never written: the "
+                                "file is not complete; make it again")  # fmt: skip
 
 
 @contextmanager
@@ -84,6 +84,7 @@ def open_sources(paths: PathLike | Iterable[PathLike], stdin_bytes: int = STDIN_
                 sources.append(Source(path, os.fstat(copy.fileno()).st_size, copy))
             else:
                 sources.append(Source(path, _status(path).st_size))
+                sources[-1].refuse_hole()
         yield sources
 
 

@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from nyx.errors import CheckpointError, ConfigError, DataError
 from nyx.text.cache import VERSION, CacheError, Say, default_cache, on_stderr
-from nyx.text.corpus import CODE_POINTS, NORMALIZATIONS, Text, check_memory, clean
+from nyx.text.cleaning import CODE_POINTS, NORMALIZATIONS, clean
+from nyx.text.corpus import Text, check_memory
 from nyx.text.sources import BLOCK_BYTES
 
 Unknown = Literal["error", "skip", "bytes"]
@@ -321,9 +322,16 @@ def _chosen(text: Text, known: str, most: int | None, unknown: Unknown) -> str:
 
 def _write(ids: NDArray[Any], spelled: NDArray[Any], lengths: NDArray[np.int64]) -> NDArray[Any]:
     """(M,) the rows `ids` of `spelled` (S, 4), each as long as `lengths` (S,) says, one after another."""
+    first = spelled[:, 0][ids]
     if (lengths == 1).all():
-        return spelled[:, 0][ids]
-    return spelled[ids][np.arange(4) < lengths[ids][:, None]]
+        return first
+    count = lengths[ids]
+    written, starts = np.repeat(first, count), np.cumsum(count) - count
+    more = np.flatnonzero(count > 1)
+    for place in range(1, 4):
+        more = more[count[more] > place]
+        written[starts[more] + place] = spelled[ids[more], place]
+    return written
 
 
 def _name(code: int) -> str:

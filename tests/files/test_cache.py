@@ -107,8 +107,8 @@ def test_a_damaged_entry_is_made_again(tmp_path: Path, at: int, how: str) -> Non
     (tmp_path / "cache" / "texts" / f"{mapped.key}.nyxtext").write_bytes(bad)
     said: list[str] = []
     same(read_text(path, say=said.append), memory)
-    assert len(said) == 1
-    assert "is damaged: it is made again" in said[0]
+    assert len(said) == (len(bad) > 0)  # nothing at all is no entry
+    assert all("is damaged: it is made again" in line for line in said)
     assert entries(tmp_path)[0].read_bytes() == good
     same(mapped, memory)  # what was mapped before is another file
 
@@ -122,6 +122,7 @@ def test_a_text_that_changes_between_hashing_and_encoding(tmp_path: Path, monkey
         reserve(self, size, scratch)
         put(tmp_path, TEXT.replace("fox", "dog"))
 
+    read_text(put(tmp_path, TEXT.replace("fox", "cat"), "b.txt"))  # with an entry there the text is hashed first
     with monkeypatch.context() as patch:
         patch.setattr(Cache, "reserve", change)
         changed = read_text(path)
@@ -145,7 +146,7 @@ def test_a_folder_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "cache").write_text("a file")
     same(read_text(path, say=said.append), memory)
     (tmp_path / "cache").unlink()
-    for name in ("load", "reserve", "scratch", "store"):
+    for name in ("largest", "reserve", "scratch", "store"):
         with monkeypatch.context() as patch:
             patch.setattr(Cache, name, fails)
             same(read_text(path, say=said.append), memory)
@@ -153,9 +154,13 @@ def test_a_folder_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.Monkey
         with monkeypatch.context() as patch:
             patch.setattr(target, full)
             same(read_text(path, say=said.append), memory)
-    assert len(said) == 8
-    assert all("held in memory" in line and "NYX_CACHE_DIR" in line and "\n" not in line for line in said)
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert read_text(path, say=refuse).key
+    with monkeypatch.context() as patch:
+        patch.setattr(Cache, "load", fails)
+        same(read_text(path, say=said.append), memory)
+    assert len(said) == 9
+    assert all("held in memory" in line and "NYX_CACHE_DIR" in line and "\n" not in line for line in said)
 
 
 def test_the_least_recently_used_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,16 +187,14 @@ def test_the_least_recently_used_go_first(tmp_path: Path, monkeypatch: pytest.Mo
 def test_two_processes_at_once(tmp_path: Path) -> None:
     path = put(tmp_path, "".join(f"{n} {TEXT}" for n in range(20)))
     program = (
-        "import pathlib, sys\n"
+        "import sys\n"
         "from nyx.text import corpus\n"
         "corpus.CACHED_BYTES = 0\n"
-        "for turn in range(6):\n"
+        "for _ in range(3):\n"
         "    text = corpus.read_text(sys.argv[1])\n"
         "    print(text.sha256, hash(text.string()) == hash(corpus.read_text(sys.argv[1], cache=False).string()))\n"
-        "    for path in pathlib.Path(sys.argv[2]).glob('*.nyxtext') if turn % 2 else ():\n"
-        "        path.unlink(missing_ok=True)\n"
     )
-    command = [sys.executable, "-W", "ignore", "-c", program, str(path), str(tmp_path / "cache/texts")]
+    command = [sys.executable, "-W", "ignore", "-c", program, str(path)]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     ended = [process.communicate(timeout=60) for process in running]
     assert [err for _, err in ended] == [""] * 3

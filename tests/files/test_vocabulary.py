@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from nyx.errors import DataError
 from nyx.generation import Sampling, generate
 from nyx.text import vocabulary as module
-from nyx.text.corpus import Text, clean, text_from_string
+from nyx.text.cleaning import clean
+from nyx.text.corpus import Text, text_from_string
 from nyx.text.vocabulary import BYTES, Decoder, Unknown, Vocabulary
 
 if TYPE_CHECKING:
