@@ -14,6 +14,7 @@ import pytest
 
 from nyx.config import Config
 from nyx.errors import DataError, UsageError
+from nyx.generation import Sampling, generate
 from nyx.resource_aware_hrm import ResourceAwareHRM
 from nyx.text import hlx
 from nyx.text.corpus import text_from_string
@@ -163,6 +164,10 @@ def test_a_model_on_a_device() -> None:
     })  # fmt: skip
     hrm = ResourceAwareHRM(config.model, Vocabulary.fixed("hlx-115"), "cpu")
     hrm.initialize(1)
+    text = "".join(generate(hrm, "a", 40, Sampling(1.0)))
+    assert "".join(generate(hrm, "a", 40, Sampling(1.0), stop=text[20] + text[30])) == re.split(
+        f"[{re.escape(text[20] + text[30])}]", text
+    )[0]
     result = evaluate_hlx(hrm, examples=2, notations=["LC-R"])
     assert result["examples"] == 2
     assert result["english_to_notation"]["all"]["count"] == 2

@@ -8,7 +8,7 @@ again as the right answer and 40 more.
 
 Cost: with n notations an example is n + n + n * (n - 1) prompts (20 for four), each decoded alone: about 70 to 250
 steps of the decoder for a prompt and as many for its answer, more of both for pipelines. On two CPU cores a trained
-model of half a million parameters takes 1 to 3 s for an example with four notations, an untrained one, whose answers
+model of half a million parameters takes about 1 s for an example with four notations, an untrained one, whose answers
 do not end, 4 to 10 s.
 """
 
