@@ -289,7 +289,8 @@ def test_the_halting_head_starts_where_it_says() -> None:
 
 def test_it_learns_and_halts_sooner() -> None:
     """On one batch again and again: loss falls, and rows that are right end after fewer segments than at first."""
-    hrm, batch = start(CpuBackend(), ACT.model_copy(update={"halt_accuracy": 0.8})), make_batch(np.random.default_rng(6))
+    hrm = start(CpuBackend(), ACT.model_copy(update={"halt_accuracy": 0.8}))
+    batch = make_batch(np.random.default_rng(6))
     hrm.initialize(5)  # the head at its start values: nobody halts
     found = []
     for step in range(60):
