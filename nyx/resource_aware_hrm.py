@@ -179,7 +179,7 @@ class ResourceAwareHRM:
         self._train.load(tensors)
 
     def reset_optimizer(self) -> None:
-        """Moments and update counts are zero and the average is the weights: for a new phase of a plan."""
+        """Moments, update counts and sums are zero and the average is the weights: for a new phase of a plan."""
         self._train.reset()
 
     @contextmanager

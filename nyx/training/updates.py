@@ -257,8 +257,10 @@ class Training:
         return f"training diverged at step {step}: {what}; lower train.lr and resume from the last checkpoint"
 
     def reset(self) -> None:
-        """The optimizer is as before its first update."""
+        """The optimizer is as before its first update, and the totals are zero."""
         self.optimizer.reset(self.home)
+        self.hrm.backend.write(self.inputs.sums, np.zeros(4, np.float32))
+        self.totals[:] = 0
 
     def restart_average(self) -> None:
         """The average of the weights, where there is one, is the weights."""
