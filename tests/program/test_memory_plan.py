@@ -61,8 +61,10 @@ def test_the_plan_is_what_a_training_then_allocates(
     hrm.read_sums()
     with hrm.averaged():
         hrm.evaluate(x.reshape(-1), seq_len=seq_len, batch_size=rows)
+        before = backend.memory().total
         hrm.generate_text("āĂ", seq_len, Sampling())
     use = backend.memory()
+    assert plan.device["decoding"] == pytest.approx(use.total - before, rel=0.15)
     # Without the buffers for transfers, which are most of what so small a model takes.
     assert plan.device_total - plan.device["staging"] == pytest.approx(use.total - use.staging, rel=0.15)
     assert plan.device["staging"] == use.staging
