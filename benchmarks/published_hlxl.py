@@ -87,37 +87,50 @@ def in_order(rows: Rows, size: int, padding: int | None) -> Iterator[Batch]:
         yield batch_of(rows[at : at + size], size, padding)
 
 
-def run(
-    config: Config, vocabulary: Vocabulary, train: Rows, val: Rows, seed: int, padding: int | None, beside: bool
-) -> tuple[float, float | None]:
-    """Validation loss of Nyx after the recipe, and of PyTorch with the same start weights and batches."""
-    batches = list(epochs(train, config, seed, padding))
-    hrm = ResourceAwareHRM(config.model, vocabulary, config.device)
-    hrm.initialize_training(config.model_copy(update={"seed": seed}), len(batches))
-    hrm.initialize(seed)
-    hrm.reset_optimizer()
-    torch.manual_seed(seed)
-    other = TorchTraining(config, hrm.weights()) if beside else None
+def run_nyx(config: Config, vocabulary: Vocabulary, train: Rows, val: Rows, seed: int, padding: int | None) -> float:
+    """Validation loss after the recipe."""
+    hrm, batches = start(config, vocabulary, train, seed, padding)
     for step, batch in enumerate(batches):
-        lr = learning_rate(config.train, step, len(batches))
-        hrm.process_character_training_batch(batch, step, lr)
-        if other:
-            other.update(batch, lr, None)
+        hrm.process_character_training_batch(batch, step, learning_rate(config.train, step, len(batches)))
     inputs = Inputs(config.train.batch_size, LENGTH, "measure.")
     program = evaluation(hrm.model, inputs)
-    totals, count = [0.0, 0.0], 0
+    total, count = 0.0, 0
     with hrm.averaged():
         for batch in in_order(val, config.train.batch_size, padding):
             hrm.backend.write(inputs.sums, np.zeros(4, np.float32))
             inputs.write(hrm.backend, batch.x, batch.y, 1.0, (0, 0, 0))
             hrm.backend.run(program)
-            totals[0] += float(hrm.backend.read(inputs.sums)[0])
-            if other:
-                with torch.no_grad():
-                    totals[1] += other.loss(batch, training=False).item() * batch.count
+            total += float(hrm.backend.read(inputs.sums)[0])
             count += batch.count
     hrm.close()
-    return totals[0] / count, totals[1] / count if other else None
+    return total / count
+
+
+def run_torch(config: Config, vocabulary: Vocabulary, train: Rows, val: Rows, seed: int, padding: int | None) -> float:
+    """The same in PyTorch: the same start weights, batches and rates; dropout draws other masks."""
+    hrm, batches = start(config, vocabulary, train, seed, padding)
+    torch.manual_seed(seed)
+    other = TorchTraining(config, hrm.weights())
+    hrm.close()
+    for step, batch in enumerate(batches):
+        other.update(batch, learning_rate(config.train, step, len(batches)), None)
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for batch in in_order(val, config.train.batch_size, padding):
+            total += other.loss(batch, training=False).item() * batch.count
+            count += batch.count
+    return total / count
+
+
+def start(
+    config: Config, vocabulary: Vocabulary, train: Rows, seed: int, padding: int | None
+) -> tuple[ResourceAwareHRM, list[Batch]]:
+    """A model with its start weights, and all batches."""
+    batches = list(epochs(train, config, seed, padding))
+    hrm = ResourceAwareHRM(config.model, vocabulary, config.device)
+    hrm.initialize_training(config.model_copy(update={"seed": seed}), len(batches))
+    hrm.initialize(seed)
+    return hrm, batches
 
 
 def measure(name: str, sets: list[str], texts: list[str], seeds: int, beside: bool) -> None:
@@ -128,12 +141,14 @@ def measure(name: str, sets: list[str], texts: list[str], seeds: int, beside: bo
         ("as published", split_as_published, None), ("honest", split_honestly, vocabulary.special("padding"))
     ):  # fmt: skip
         train, val = (rows_of(part, vocabulary) for part in split(texts))
-        found = []
+        found: list[tuple[float, float | None]] = []
         for seed in range(config.seed, config.seed + seeds):
-            found.append(run(config, vocabulary, train, val, seed, padding, beside))
-            print(f"| {kind} | {seed} | {found[-1][0]:.4f} | {_shown(found[-1][1])} |", flush=True)
-        ours = statistics.mean(f[0] for f in found)
-        theirs = statistics.mean(f[1] or 0.0 for f in found) if beside else None
+            ours = run_nyx(config, vocabulary, train, val, seed, padding)
+            theirs = run_torch(config, vocabulary, train, val, seed, padding) if beside else None
+            found.append((ours, theirs))
+            print(f"| {kind} | {seed} | {ours:.4f} | {_shown(theirs)} |", flush=True)
+        ours = statistics.mean(loss for loss, _ in found)
+        theirs = statistics.mean(loss or 0.0 for _, loss in found) if beside else None
         print(f"| {kind} | mean | {ours:.4f} | {_shown(theirs)} |", flush=True)
 
 
