@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from nyx.training.checkpoint import Checkpoint
     from nyx.training.rundir import RunDirectory
     from nyx.training.trainer import CharacterLanguageTrainer
+
+
+_models: WeakKeyDictionary[Backend, WeakSet[ResourceAwareHRM]] = WeakKeyDictionary()
 
 
 class ResourceAwareHRM:
@@ -61,6 +65,7 @@ class ResourceAwareHRM:
         self._say: Callable[[str], None] = _say_nothing
         self._evaluations: dict[tuple[int, int], EvaluationProgram] = {}
         self._decoders: dict[int, Decoder] = {}
+        _models.setdefault(self.backend, WeakSet()).add(self)
 
     # Weights
 
@@ -136,11 +141,20 @@ class ResourceAwareHRM:
         return "hybrid" if self._train.hybrid else "device"
 
     def release(self, keep: Iterable[Tensor]) -> None:
-        """Frees all of the device's memory but these tensors, the weights, and what decoding remembers."""
+        """Frees all of the device's memory but these tensors, the weights, what decoding remembers, and what other
+        models on the same backend have there."""
+        others = [tensor for hrm in _models[self.backend] if hrm is not self for tensor in hrm.held()]
+        self.backend.release([*self._lasting(), *keep, *others])
+
+    def held(self) -> list[Tensor]:
+        """All that this model has in the device's memory and cannot do without."""
+        programs = self._training.device_programs() if self._training else []
+        return [*self._lasting(), *(root for program in programs for root in program.persistent())]
+
+    def _lasting(self) -> list[Tensor]:
         weights = [root for kind, root in self.model.parameters.flats() if kind == "param"]
         constants = [constant.tensor for constant in self.model.constants.values()]
-        caches = [root for decoder in self._decoders.values() for root in decoder.program.persistent()]
-        self.backend.release([*weights, *constants, *caches, *keep])
+        return [*weights, *constants, *(t for d in self._decoders.values() for t in d.program.persistent())]
 
     def _start(self, training: Training) -> None:
         while True:

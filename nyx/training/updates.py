@@ -126,11 +126,12 @@ class Training:
 
     def _make_inputs(self) -> None:
         self.inputs = Inputs(self.rows, self.train.seq_len)
-        self.inputs.sums = Tensor("sums", (4,), role="input")  # read before each batch, which must cost nothing
+        self.inputs.sums = Tensor("sums", (4,), role="input")  # of one pass over a batch; the host adds them up
         self.micro: dict[tuple[int | None, bool, bool], MicroStep] = {}
 
         self._allocated = False
         self._done = 0  # micro-batches of a segment
+        self._whole = False  # whether sums are those of all of them
 
     def _allocate(self) -> None:
         if not self._allocated:
@@ -140,6 +141,7 @@ class Training:
 
     def shrink(self) -> None:
         """Halves the micro-batch. What was done of an unfinished batch is forgotten."""
+        self._collect()
         self.rows = -(-self.rows // 2)
         self._make_inputs()
         kept = [root for p in self.home_programs() for root in p.persistent()]
@@ -152,7 +154,6 @@ class Training:
         key = self.hrm.model.bp_steps(step - self.hrm.first_step, self.max_steps)
         for segment in range(self.segments):
             self._gradients_with_room(batch, step, key, segment, make_room)
-            self._collect()
             if self.hybrid:
                 self._send("grad", self.hrm.backend, self.home)
             self._step_with_room(key, step, lr, make_room)
@@ -166,13 +167,16 @@ class Training:
 
         A carry that a later segment has written to is put back where that copy costs nothing, on the CPU.
         """
+        self._collect()  # here, where writing the batch has to wait for the device anyway
         backend, carried = self.hrm.backend, self.carry.tensors if self.carry and segment else ()
         kept = [(t, backend.read(t)) for t in carried] if isinstance(backend, CpuBackend) else []
         while True:
             try:
                 self._allocate()
                 self.home.prepare(self.optimizer.programs[key])
-                return self._gradients(backend, batch, step, key, segment)
+                self._gradients(backend, batch, step, key, segment)
+                self._whole = True
+                return
             except DeviceMemoryError as error:
                 if carried and not kept and self._done:
                     raise
@@ -217,10 +221,14 @@ class Training:
         return np.pad(part, ((0, missing), (0, 0)), constant_values=fill) if missing else part
 
     def _collect(self) -> None:
-        """Adds what the last batch gave to the totals."""
+        """Adds what the last batch gave to the totals; what an unfinished one gave is forgotten."""
+        if not self._allocated:
+            return
         backend = self.hrm.backend
-        self.totals += backend.read(self.inputs.sums)
+        if self._whole:
+            self.totals += backend.read(self.inputs.sums)
         backend.write(self.inputs.sums, np.zeros(4, np.float32))
+        self._whole = False
 
     def read_sums(self, reset: bool) -> Sums:
         self._collect()
@@ -259,7 +267,8 @@ class Training:
     def reset(self) -> None:
         """The optimizer is as before its first update, and the totals are zero."""
         self.optimizer.reset(self.home)
-        self.hrm.backend.write(self.inputs.sums, np.zeros(4, np.float32))
+        self._whole = False
+        self._collect()
         self.totals[:] = 0
 
     def restart_average(self) -> None:
@@ -325,7 +334,7 @@ class Training:
             raise CheckpointError(
                 "the checkpoint has no state.sums: it holds weights alone, and no training goes on from those"
             )
-        self.hrm.backend.write(self.inputs.sums, np.zeros(4, np.float32))
+        self._collect()
         self.totals[:] = sums
 
 

@@ -510,3 +510,15 @@ def test_what_no_session_goes_on_from(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="the model needs"):
         wide.load_training_checkpoint(tmp_path / "right.ckpt")
     assert all(np.array_equal(before[name], a) for name, a in hrm.weights().items())
+
+
+def test_two_models_on_one_backend_leave_each_other_alone(backend: Backend) -> None:
+    one, other = (ResourceAwareHRM(model, Vocabulary("abcdefgh"), backend) for model in (HRM, GPT))
+    config = make_config()
+    one.initialize_training(config, 4)
+    one.initialize(1)
+    before = one.weights()
+    other.initialize_training(make_config(GPT), 4)
+    other.initialize(2)
+    assert all(np.array_equal(values, before[name]) for name, values in one.weights().items())
+    assert np.abs(before["head.weight"]).max() > 0
