@@ -164,6 +164,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], dest="sets", help="change a key of the best recipe")
     options = parser.parse_args()
     texts = bodies(options.text)
+    torch.set_num_threads(1)  # its threads and ours would wait for each other
     print(f"{machine.line()}, PyTorch {torch.__version__}\n")
     print(f"{options.text.name}: {len(texts)} bodies, {len(set(texts))} distinct")
     if options.only != "best":

@@ -75,12 +75,12 @@ class Pace:
 
     def __init__(self) -> None:
         self._start = self._mark = time.monotonic()
-        self._steps = self._since = 0
+        self._characters = self._since = 0
         self._taken = self._start
 
     def add(self, characters: int) -> None:
         """One step of so many characters is done."""
-        self._steps += 1
+        self._characters += characters
         self._since += characters
 
     def pause(self, seconds: float) -> None:
@@ -98,9 +98,9 @@ class Pace:
         """Characters per second since the last lap, which goes on."""
         return self._since / max(time.monotonic() - self._mark, 1e-9)
 
-    def left(self, steps: int) -> float:
-        """Seconds that so many more steps will take, all else included."""
-        return (time.monotonic() - self._start) / max(1, self._steps) * steps
+    def left(self, characters: float) -> float:
+        """Seconds that so many more characters will take, all else included."""
+        return (time.monotonic() - self._start) / max(1, self._characters) * characters
 
     def take_elapsed(self) -> float:
         """Seconds since the last call, or since this session began."""

@@ -18,6 +18,7 @@ from nyx.config import Config
 from nyx.errors import CheckpointError, DivergenceError, Stopped
 from nyx.generation import Sampling
 from nyx.resource_aware_hrm import Evaluation, ResourceAwareHRM
+from nyx.text.batches import Windows
 from nyx.text.prepare import Corpus
 from nyx.training import forecast
 from nyx.training.checkpoint import Checkpoint, CheckpointInfo, TrainingState
@@ -70,7 +71,12 @@ class CharacterLanguageTrainer:
         self.plan = parts_of(config)
         only = self.state.counters.get("only_phase") if checkpoint else phase
         self.parts: tuple[Part, ...] = self.plan if only is None else parts_of_phase(self.plan, only)
-        self.planned = {part.index: self._steps_of(part) for part in self.parts if len(self.parts) > 1}
+        self.planned: dict[int, int] = {}
+        """Steps of each part, where there are several; they may end earlier."""
+        self._sizes: dict[int, float] = {}
+        for part in self.parts if len(self.parts) > 1 else ():
+            windows = self.windows_of(part)
+            self.planned[part.index], self._sizes[part.index] = _steps(part, windows), _size(windows)
         self.result = TrainingResult(self.state.step)
         self._pace = Pace()
         self._saved_at = time.monotonic()
@@ -110,7 +116,10 @@ class CharacterLanguageTrainer:
     @property
     def max_steps(self) -> int:
         """Steps of the whole training, as far as they are known: a part that ends early has fewer."""
-        return self.part_end + sum(self.planned[part.index] for part in self.parts if part.index > self.part.index)
+        return self.part_end + sum(self.planned[part.index] for part in self._later())
+
+    def _later(self) -> list[Part]:
+        return [part for part in self.parts if part.index > self.part.index]
 
     # Parts
 
@@ -176,20 +185,13 @@ class CharacterLanguageTrainer:
     def _corpus_of(self, part: Part) -> Corpus:
         return self.corpus if part.data == self.corpus.data else self.corpus.under(part.data, part.train.seq_len)
 
-    def windows_of(self, part: Part) -> Any:
+    def windows_of(self, part: Part) -> Windows:
         """The batches of a part."""
         train = part.train
         return self._corpus_of(part).batches(
             train.seq_len, train.batch_size * train.grad_accum_steps, self.config.seed,
             share=part.share, max_sequences=part.max_sequences, chunk=longest_window(self.plan),
         )  # fmt: skip
-
-    def _steps_of(self, part: Part) -> int:
-        """Steps that a part takes from its start to its end."""
-        limits = [] if part.train.max_steps is None else [part.train.max_steps]
-        if part.train.epochs is not None:
-            limits.append(part.train.epochs * self.windows_of(part).steps_per_epoch)
-        return min(limits)
 
     def _find_place(self) -> None:
         """The place in the part's data, unless a resume changed the batch; then the same share of the same epoch."""
@@ -378,7 +380,8 @@ class CharacterLanguageTrainer:
         return f"step {self.state.step}/{self.max_steps}" + (f"  {where}" if where else "")
 
     def _eta(self) -> str:
-        return duration(self._pace.left(self.max_steps - self.state.step))
+        after = sum(self.planned[part.index] * self._sizes[part.index] for part in self._later())
+        return duration(self._pace.left((self.part_end - self.state.step) * _size(self.windows) + after))
 
     def _timed(self, work: Callable[[], Any]) -> Any:
         """Runs something that is no training step, so that characters per second do not count it."""
@@ -388,6 +391,19 @@ class CharacterLanguageTrainer:
             return work()
         finally:
             self._pace.pause(time.monotonic() - start)
+
+
+def _steps(part: Part, windows: Windows) -> int:
+    """Steps that a part takes from its start to its end."""
+    limits = [] if part.train.max_steps is None else [part.train.max_steps]
+    if part.train.epochs is not None:
+        limits.append(part.train.epochs * windows.steps_per_epoch)
+    return min(limits)
+
+
+def _size(windows: Windows) -> float:
+    """Characters of a step, on average."""
+    return windows.targets / windows.steps_per_epoch
 
 
 def _due(every: int, step: int) -> bool:
