@@ -27,8 +27,8 @@ def announce(trainer: CharacterLanguageTrainer) -> None:
     say = trainer.monitor.line
     times: dict[tuple[int, int], float] = {}
     total = 0.0
-    for part in trainer.parts:
-        train, steps = part.train, trainer.planned[part.index]
+    for part in trainer.course.parts:
+        train, steps = part.train, trainer.course.planned[part.index]
         rows = train.batch_size * train.grad_accum_steps
         if (rows, train.seq_len) not in times:
             times[rows, train.seq_len] = _seconds_of_a_step(trainer, part)
@@ -42,7 +42,7 @@ def announce(trainer: CharacterLanguageTrainer) -> None:
 
 
 def _seconds_of_a_step(trainer: CharacterLanguageTrainer, part: Part) -> float:
-    hrm, windows, last = trainer.hrm, trainer.windows_of(part), sum(trainer.planned.values()) - 1
+    hrm, windows, last = trainer.hrm, trainer.course.windows_of(part), sum(trainer.course.planned.values()) - 1
     hrm.initialize_training(trainer.config.model_copy(update={"train": part.train}), last + 1)
     seconds = []
     for step in range(STEPS):
@@ -57,10 +57,12 @@ def _seconds_of_a_step(trainer: CharacterLanguageTrainer, part: Part) -> float:
 
 def _disk(trainer: CharacterLanguageTrainer) -> int:
     """Bytes of the checkpoints that are kept: weights and two moments each, and the average where there is one."""
-    config, phases = trainer.config, {part.phase for part in trainer.parts} - {0}
+    config, course = trainer.config, trainer.course
+    phases = {part.phase for part in course.parts} - {0}
     kept = config.checkpoint.keep_last + 1 + 2 * len(phases)
     if not config.checkpoint.keep_last:
-        every = [trainer.planned[p.index] // max(1, p.train.eval_every) + (p.train.epochs or 0) for p in trainer.parts]
-        kept += sum(every)
+        kept += sum(
+            course.planned[p.index] // max(1, p.train.eval_every) + (p.train.epochs or 0) for p in course.parts
+        )
     copies = 3 + (config.train.ema_decay > 0)
     return kept * copies * 4 * trainer.hrm.model.parameters.count()

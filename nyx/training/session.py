@@ -130,7 +130,7 @@ def _train(trainer: CharacterLanguageTrainer, make_run: Callable[[], RunDirector
     with make_run() as run:
         monitor.attach(run.log)
         trainer.run = run
-        monitor.line(f"run directory: {show_path(run.path)}; steps {trainer.state.step} to {trainer.max_steps}")
+        monitor.line(f"run directory: {show_path(run.path)}; steps {trainer.state.step} to {trainer.course.max_steps}")
         try:
             result = trainer.train_character_language_model()
         except (DeviceLostError, DivergenceError) as error:

@@ -448,7 +448,7 @@ def test_a_session_trains_epoch_by_epoch_saves_and_goes_on(device: str, tmp_path
         hrm.train_epoch()
     trainer = hrm.start_training_session(corpus, config)
     first = hrm.train_epoch()
-    assert trainer.state.epoch == 1 and trainer.state.step == trainer.windows.steps_per_epoch
+    assert trainer.state.epoch == 1 and trainer.state.step == trainer.course.windows.steps_per_epoch
     assert first["train/loss"] > 0 and 0 <= first["val/acc"] <= 1
     path = tmp_path / "session.ckpt"
     assert len(hrm.save_training_checkpoint(path)) == 64
