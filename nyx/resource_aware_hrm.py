@@ -252,7 +252,7 @@ class ResourceAwareHRM:
 
         Raises Stopped after saving when a signal asked for it, DivergenceError when a value is not finite.
         """
-        return dict(self._trainer.train_epoch())
+        return self._trainer.train_epoch()
 
     def save_training_checkpoint(self, path: str | Path) -> str:
         """Writes all that an exact resume needs into one file, atomically; returns its checksum. Raises StorageError,

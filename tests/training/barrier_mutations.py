@@ -25,6 +25,7 @@ MODELS: tuple[ModelConfig, ...] = (
         H_cycles=1, L_cycles=1, n_head=2, n_embd=8, block_size=6, ff_multiple=8, bp_max_steps=2, bp_warmup_ratio=0.0
     ),
     TransformerConfig(n_layer=1, n_head=2, n_embd=8, block_size=6, bias=True, dropout=0.1),
+    HrmConfig(variant="act", H_cycles=1, L_cycles=1, n_head=2, n_embd=8, block_size=6, ff_multiple=8, halt_max_steps=2),
 )
 
 
@@ -36,7 +37,9 @@ class Step:
         self.programs: list[Program] = []
         for model in MODELS:
             hrm = ResourceAwareHRM(model, Vocabulary("abcdefgh"), self.backend)
-            hrm.initialize_training(make_config(model, max_steps=1, batch_size=2, grad_accum_steps=2, ema_decay=0.9), 1)
+            parts = 1 if getattr(model, "variant", "") == "act" else 2  # its Programs are twice as many already
+            config = make_config(model, max_steps=1, batch_size=2, grad_accum_steps=parts, ema_decay=0.9)
+            hrm.initialize_training(config, 1)
             hrm.initialize(1)
             self.programs += hrm.training_programs()
 
