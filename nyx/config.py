@@ -194,6 +194,7 @@ class DataConfig(Section):
         if self.cut == "stream":
             keys = {"pack": self.pack, "fields": self.fields, "match": self.match, "min_chars": self.min_chars}
             keys |= {"max_chars": self.max_chars, "split_by": self.split_by == "example"}
+            keys |= {"arrange": self.arrange != "record"}
             for key in (key for key, value in keys.items() if value):
                 yield (key, "cut"), "a stream has no examples; set cut to line, block or notation"
         elif self.cut != "notation" and (self.fields or self.arrange != "record"):
@@ -358,6 +359,11 @@ class PhaseConfig(_Length):
     stages: tuple[StageConfig, ...] = Field(default=(), strict=False)
     """A curriculum of its own."""
 
+    def change(self, data: DataConfig) -> DataConfig:
+        """The section data as it is for this phase."""
+        changes = {key: getattr(self, key) for key in ("fields", "arrange", "match", "min_chars", "max_chars")}
+        return data.model_copy(update={key: value for key, value in changes.items() if value is not None})
+
     def conflicts(self) -> Iterator[Conflict]:
         yield from super().conflicts()
         if self.stages and (self.epochs or self.max_steps or self.patience is not None):
@@ -405,8 +411,9 @@ class Config(Section):
             if part.seq_len is not None and part.seq_len > positions:
                 why = f"{part.name}: seq_len {part.seq_len} is more than model.block_size {positions}"
                 yield ("phases" if self.phases else "curriculum",), why
-        if self.data.cut != "notation" and any(p.fields or p.arrange for p in self.phases):
-            yield ("phases", "data.cut"), "phases choose among labelled lines; set data.cut to notation"
+        for phase in self.phases:
+            for _, why in phase.change(self.data).conflicts():
+                yield ("phases", "data"), f"{phase.name}: {why}"
         if parts and (train.max_steps is not None or train.epochs is not None):
             key = "train.epochs" if train.max_steps is None else "train.max_steps"
             yield (key,), "the stages or phases say how long each is; leave it out"

@@ -68,7 +68,7 @@ def generate(hrm: ResourceAwareHRM, prompt: str, length: int, sampling: Sampling
         raise DataError("the prompt is empty: give at least one character")
     allowed = vocabulary.utf8_lengths > 0
     written = Decoder(vocabulary)
-    rng = np.random.Generator(np.random.Philox(key=[sampling.seed % 2**64, 0]))
+    rng = np.random.Generator(np.random.Philox(key=np.array([sampling.seed % 2**64, 0], np.uint64)))
     size = hrm.window
     window, logits = context[-size:], np.empty(0)
     for position, token in enumerate(window):

@@ -101,6 +101,8 @@ def _standard_input(limit: int) -> Iterator[BinaryIO]:
     except OSError as error:
         raise StorageError(f"cannot keep what standard input gives: {error}; set TMPDIR to another folder") from None
     with file as copy:
+        if sys.stdin is None:
+            raise StorageError("cannot read standard input: there is none; give a file")
         try:
             count = 0
             while block := os.read(sys.stdin.fileno(), BLOCK_BYTES):
@@ -109,7 +111,7 @@ def _standard_input(limit: int) -> Iterator[BinaryIO]:
                     raise DataError(f"standard input has more than {limit} bytes: give a file, or a larger "
                                     "data.stdin_bytes")  # fmt: skip
                 copy.write(block)
-        except (OSError, ValueError, AttributeError) as error:  # closed, or none at all; no room for the copy
+        except (OSError, ValueError, AttributeError) as error:  # closed, or no file; no room for the copy
             raise StorageError(f"cannot read standard input: {error}; give a file") from None
         yield copy
 

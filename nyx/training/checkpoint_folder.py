@@ -49,6 +49,11 @@ def _name(template: str, values: Mapping[str, int]) -> str:
     return name
 
 
+def check_template(template: str) -> None:
+    """Raises ConfigError (78) when it is no template for the names of checkpoints."""
+    _name(template, {"step": 0, "epoch": 0, "phase": 0})
+
+
 def _name_of(template: str, info: CheckpointInfo) -> str:
     """The name of a state. Between two epochs a template without {step} gets the step too, so that it names one
     state."""
@@ -75,7 +80,7 @@ class CheckpointFolder:
     """Saves into the folder, finds in it, and keeps the newest `keep_last` files (0: all), `best` and `latest`."""
 
     def __init__(self, path: Path, template: str = TEMPLATE, keep_last: int = 3) -> None:
-        _name(template, {"step": 0, "epoch": 0, "phase": 0})
+        check_template(template)
         self.path, self.template, self.keep_last = path, template, keep_last
         self._ours = re.compile(_pattern(template))
 

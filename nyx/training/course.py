@@ -64,11 +64,12 @@ class Course:
                 f"{len(self.plan)}: leave its stages or phases as they were"
             )
         over = bool(state.counters.pop("part_over", 0)) and not state.finished
-        state.finished = False  # whoever resumes a finished training has asked for more
         if state.counters.pop("patience_over", 0):
             state.counters["evaluations_without_gain"] = 0
         self._enter(part)
-        return over
+        over = over or state.step >= self.end
+        state.finished = over and self.last  # a finished training goes on where its configuration asks for more now
+        return over and not self.last
 
     def begin_next(self) -> None:
         self.begin(self.parts[self.parts.index(self.part) + 1])

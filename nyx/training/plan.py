@@ -66,9 +66,7 @@ def longest_window(parts: Sequence[Part]) -> int:
 
 
 def _stages(config: Config, phase: PhaseConfig, number: int, first: int) -> list[Part]:
-    changes = {key: getattr(phase, key) for key in ("fields", "arrange", "match", "min_chars", "max_chars")}
-    data = config.data.model_copy(update={key: value for key, value in changes.items() if value is not None})
-    train = _with_length(config.train, phase)
+    data, train = phase.change(config.data), _with_length(config.train, phase)
     if phase.stages:
         return _chain(phase.stages, train, data, number, first, f"{phase.name}: ")
     return [Part(first, number, phase.name, data, train, phase.share, phase.max_sequences)]

@@ -89,10 +89,7 @@ class RunDirectory:
             raise RunDirectoryError(str(error)) from error
         run = cls(folder, keeping, say)
         try:
-            if set(os.listdir(folder)) - {LOCK}:
-                raise RunDirectoryError(
-                    f"{show_path(folder)} is not empty; resume what is there or name another folder"
-                )
+            require_empty(folder)
             run._begin(name, config_text, about, parent.info() if parent else None, goes_on)
         except BaseException:
             run.close()
@@ -238,6 +235,14 @@ class RunDirectory:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def require_empty(folder: Path) -> None:
+    """Raises RunDirectoryError (73) for a path where a new run cannot be: a file, or a folder with something in it."""
+    if not folder.is_dir():
+        raise RunDirectoryError(f"{show_path(folder)} is no folder; name another one for the run")
+    if set(os.listdir(folder)) - {LOCK}:
+        raise RunDirectoryError(f"{show_path(folder)} is not empty; resume what is there or name another folder")
 
 
 def open_checkpoint(path: Path, say: Callable[[str], None], prefixes: Iterable[str] = ("",)) -> Checkpoint:

@@ -29,15 +29,17 @@ from nyx.errors import (
     UsageError,
 )  # fmt: skip
 from nyx.files import make_folder, show_path
+from nyx.nn import build
 from nyx.resource_aware_hrm import ResourceAwareHRM
 from nyx.text.check import examine_text
 from nyx.text.corpus import Text
 from nyx.text.prepare import Corpus, load_text, make_vocabulary, prepare
 from nyx.text.vocabulary import Vocabulary
 from nyx.training.checkpoint import WEIGHTS, Checkpoint
+from nyx.training.checkpoint_folder import check_template
 from nyx.training.monitor import Monitor
 from nyx.training.plan import longest_window, parts_of, parts_of_phase
-from nyx.training.rundir import Keeping, RunDirectory, open_checkpoint
+from nyx.training.rundir import Keeping, RunDirectory, open_checkpoint, require_empty
 from nyx.training.trainer import CharacterLanguageTrainer, TrainingResult
 
 
@@ -48,11 +50,17 @@ def train(
     vocabulary it starts with; symbols it never saw get new rows. phase: this phase of the plan alone."""
     config, monitor = loaded.config, Monitor()
     _check_output(config)
+    if run_path is None:
+        make_folder(Path(config.run_dir))
+    elif run_path.exists():
+        require_empty(run_path)
     if phase is not None:
         parts_of_phase(parts_of(config), phase)
         if phase > 1 and init_from is None:
             raise UsageError(f"--phase {phase} starts from what the phase before it left: name it with --init-from")
     parent = None if init_from is None else open_checkpoint(init_from, monitor.line)
+    if parent is not None:
+        _compare(parent, config, monitor)
     text = load_text(config, monitor.line)
     if parent is None:
         vocabulary = make_vocabulary(config.model.vocabulary, text, config.model.vocab_size, config.data)
@@ -87,11 +95,7 @@ def resume(
     _announce(before, config, monitor)
     vocabulary = Vocabulary.from_json(info.vocabulary)
     if info.training.finished and not _asks_for_more(before, config):
-        monitor.line(
-            f"{show_path(path)} is finished at step {info.training.step}; "
-            "to train on, give more steps: --set train.max_steps=N"
-        )
-        return TrainingResult(info.training.step, None, checkpoint=path)
+        return _finished(path, info.training.step, config, monitor)
     text = load_text(config, monitor.line)
     corpus = _prepare(text, vocabulary, config, monitor)
     if corpus.sha256 != info.corpus_sha256 and not any_corpus:
@@ -108,7 +112,20 @@ def resume(
 
     trainer = CharacterLanguageTrainer(hrm, corpus, config, checkpoint=checkpoint, monitor=monitor)
     trainer.result.checkpoint = path
+    if trainer.state.finished:
+        hrm.close()
+        return _finished(path, info.training.step, config, monitor)
     return _train(trainer, make_run)
+
+
+def _finished(path: Path, step: int, config: Config, monitor: Monitor) -> TrainingResult:
+    """Says that nothing is left to do, and what would be."""
+    keys = [key for key in ("max_steps", "epochs") if getattr(config.train, key) is not None]
+    more = "give more: " + " ".join(f"--set train.{key}=N" for key in keys)
+    if not keys:
+        more = f"start from it: nyx train TEXT --init-from {shlex.quote(str(path))}"
+    monitor.line(f"{show_path(path)} is finished at step {step}; to train on, {more}")
+    return TrainingResult(step, None, checkpoint=path)
 
 
 def _open(config: Config, vocabulary: Vocabulary, monitor: Monitor) -> ResourceAwareHRM:
@@ -151,6 +168,7 @@ def _train(trainer: CharacterLanguageTrainer, make_run: Callable[[], RunDirector
 def _check_output(config: Config) -> None:
     """Refuses a checkpoint.path that a training could only fail to write, or that would take a text's place."""
     path = Path(config.checkpoint.path)
+    check_template(config.checkpoint.template)
     if path.is_dir():
         raise ConfigError(f"checkpoint.path: {show_path(path)} is a folder; name a file")
     if any(path.exists() and Path(name).exists() and path.samefile(name) for name in config.data.path):
@@ -158,6 +176,23 @@ def _check_output(config: Config) -> None:
     make_folder(path.parent)
     if not os.access(path.parent, os.W_OK):
         raise StorageError(f"cannot write into {show_path(path.parent)}: name another place with --out")
+
+
+def _compare(parent: Checkpoint, config: Config, monitor: Monitor) -> None:
+    """Says where the old weights come from another architecture. Raises CheckpointError where they do not fit."""
+    before, vocabulary = _stored_config(parent), ("model.vocabulary", "model.vocab_size")
+    changes = [
+        change for change in configuration.differences(before, config)
+        if configuration.is_architecture(change[0]) and change[0] not in vocabulary
+    ]  # fmt: skip
+    old, new = ({item.name: item.tensor.shape for item in build(c.model, 1).parameters} for c in (before, config))
+    if old != new:
+        text = "; ".join(f"{key} is {old} there and {new} here" for key, old, new in changes)
+        raise CheckpointError(
+            f"{show_path(parent.path)} has another architecture: {text}; "
+            "give the configuration it was trained with, or leave out --init-from"
+        )
+    _say_changes(changes, monitor)
 
 
 def _vocabulary_of(parent: Checkpoint, config: Config, text: Text) -> Vocabulary:
@@ -252,8 +287,13 @@ def _announce(before: Config, after: Config, monitor: Monitor) -> None:
     if refused:
         text = "; ".join(f"{key} is {old} in the checkpoint and {new} here" for key, old, new in refused)
         raise ConfigError(f"a resume keeps the architecture: {text}; start a new training for that")
+    _say_changes(changes, monitor)
+
+
+def _say_changes(changes: list[tuple[str, Any, Any]], monitor: Monitor) -> None:
     for key, old, new in changes:
-        monitor.line(f"changed: {key} from {old} to {new}")
+        what = key if key in ("curriculum", "phases") else f"{key} from {old} to {new}"
+        monitor.line(f"changed: {what}")
 
 
 def _asks_for_more(before: Config, after: Config) -> bool:

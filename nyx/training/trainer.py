@@ -15,7 +15,7 @@ import numpy as np
 
 import nyx
 from nyx.config import Config
-from nyx.errors import DivergenceError, Stopped
+from nyx.errors import ConfigError, DivergenceError, Stopped
 from nyx.generation import Sampling
 from nyx.resource_aware_hrm import Evaluation, ResourceAwareHRM
 from nyx.text.prepare import Corpus
@@ -47,8 +47,9 @@ class CharacterLanguageTrainer:
 
     run: where metrics, samples and checkpoints go; without one nothing is written. checkpoint: the state to go on from;
     without one the model starts from config.seed, or from the weights it has when `keep_weights`. phase: this phase of
-    the plan alone. Raises CheckpointError when the state is of a part that the plan has not, DataError when a part has
-    too little text, DeviceMemoryError when a part fits no device memory however it is cut.
+    the plan alone. Raises ConfigError when the model is not of this configuration and this corpus's vocabulary,
+    CheckpointError when the state is of a part that the plan has not, DataError when a part has too little text,
+    DeviceMemoryError when a part fits no device memory however it is cut.
     """
 
     def __init__(
@@ -63,6 +64,10 @@ class CharacterLanguageTrainer:
         phase: int | None = None,
         monitor: Monitor | None = None,
     ) -> None:
+        if corpus.vocabulary != hrm.vocabulary:
+            raise ConfigError("the corpus has another vocabulary than the model; make the model with corpus.vocabulary")
+        if config.model != hrm.config:
+            raise ConfigError("config.model is not what the model was made with; make the model with config.model")
         self.hrm, self.corpus, self.config, self.run = hrm, corpus, config, run
         self.monitor = monitor or Monitor(run.log if run else None)
         self.state = checkpoint.info().training if checkpoint else TrainingState()

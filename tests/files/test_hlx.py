@@ -212,3 +212,9 @@ def test_writing_is_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.undo()
     hlx.write(path, 3000, force=True)
     assert path.read_text(encoding="utf-8") == hlx.generate(3000)
+
+
+def test_a_size_that_cannot_be_made_is_refused_at_once() -> None:
+    for size, fault in ((0, "too small"), (generator.MOST_CHARS + 1, "too large: ask for at most")):
+        with pytest.raises(UsageError, match=fault):
+            hlx.generate(size)

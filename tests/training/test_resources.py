@@ -500,8 +500,10 @@ def test_what_no_session_goes_on_from(tmp_path: Path) -> None:
     again.start_training_session(other, config)
     with pytest.raises(CheckpointError, match="trained on another text"):
         again.load_training_checkpoint(tmp_path / "right.ckpt")
-    symbols = ResourceAwareHRM(config.model, SYMBOLS, CpuBackend())
-    symbols.start_training_session(corpus, config)
+    text = text_from_string(make_text(lines=30) + "?")
+    more = prepare(text, make_vocabulary("corpus", text, None), config.data, seq_len=config.train.seq_len, seed=1)
+    symbols = ResourceAwareHRM(config.model, more.vocabulary, CpuBackend())
+    symbols.start_training_session(more, config)
     with pytest.raises(CheckpointError, match="another vocabulary"):
         symbols.load_training_checkpoint(tmp_path / "right.ckpt")
     wider = session_config().model_copy(update={"model": DROPOUT.model_copy(update={"n_embd": 32})})

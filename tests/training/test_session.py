@@ -8,9 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from nyx.backends.cpu import CpuBackend
+from nyx.errors import ConfigError
+from nyx.generation import Sampling
+from nyx.resource_aware_hrm import ResourceAwareHRM
+from nyx.text.corpus import text_from_string
+from nyx.text.prepare import prepare
 from nyx.text.vocabulary import Vocabulary
 from nyx.training.checkpoint import load
+from nyx.training.trainer import CharacterLanguageTrainer
+from tests.training import small
 from tests.training.small import make_text
 from tests.training.test_resume import GPT, HRM, sets
 
@@ -101,3 +110,65 @@ def test_standard_input(tmp_path: Path) -> None:
     done = subprocess.run([*command, "--set", "data.stdin_bytes=100"], cwd=tmp_path, input=make_text(60),
                           capture_output=True, text=True, check=False)  # fmt: skip
     assert done.returncode == 65 and done.stderr.splitlines()[-1].startswith("nyx: ")
+
+
+def test_old_weights_of_another_architecture_are_refused_by_key(nyx: RUN, tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text(make_text(60), encoding="utf-8")
+    (tmp_path / "c.yaml").write_text("{}")
+    options = ["--config", "c.yaml", "--device", "cpu", *sets([*COMMON, *HRM])]
+    nyx("train", "text.txt", *options, "--out", "old.ckpt")
+    again = ["train", "text.txt", *options, "--init-from", "old.ckpt", "--out", "new.ckpt"]
+    done = nyx(*again, *sets(["model.n_embd=32"]), expect=65)
+    assert done.stderr.startswith("nyx: old.ckpt has another architecture: model.n_embd is 16 there and 32 here; ")
+    assert done.stderr.count("\n") == 1 and not (tmp_path / "new.ckpt").exists()
+    assert "changed: model.n_head from 2 to 4\n" in nyx(*again, *sets(["model.n_head=4"])).stderr
+
+
+def test_what_a_finished_training_needs_to_go_on(nyx: RUN, tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text(make_text(60), encoding="utf-8")
+    (tmp_path / "c.yaml").write_text("{}")
+    model = ["train", "text.txt", "--config", "c.yaml", "--device", "cpu", *sets(HRM)]
+    nyx(*model, *sets(COMMON))
+    done = nyx("resume", "models/hrm.ckpt", *sets(["train.early_stop_patience=3", "train.eval_every=2"]))
+    assert "is finished at step 6; to train on, give more: --set train.max_steps=N\n" in done.stderr
+    assert load(tmp_path / "models/hrm.ckpt").info().training.step == 6  # no step was added
+    assert "finished at step 8" in nyx("resume", "models/hrm.ckpt", *sets(["train.max_steps=8"])).stderr
+    nyx(*model, *sets([*COMMON[1:], "train.epochs=1"]))
+    assert "give more: --set train.epochs=N\n" in nyx("resume", "models/hrm.ckpt").stderr
+    nyx(*model, *sets([*COMMON[1:], "curriculum=[{max_steps: 3}]"]))
+    assert "start from it: nyx train TEXT --init-from models/hrm.ckpt\n" in nyx("resume", "models/hrm.ckpt").stderr
+    longer = nyx("resume", "models/hrm.ckpt", *sets(["curriculum=[{max_steps: 5}]"])).stderr
+    assert "changed: curriculum\n" in longer and "finished at step 5" in longer
+
+
+def test_where_a_run_cannot_write_is_refused_before_the_text_is_read(nyx: RUN, tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/file").write_text("mine")
+    train = ["train", "missing.txt", "--config", "smoke"]
+    for more, code in (
+        (["--run-dir", "full"], 73), (["--run-dir", "full/file"], 73), (["--set", "run_dir=full/file"], 74),
+        (["--set", "checkpoint.template=a/b"], 78), ([], 66),
+    ):  # fmt: skip
+        assert nyx(*train, *more, expect=code).stderr.count("\n") == 1
+    assert (tmp_path / "full/file").read_text() == "mine"
+
+
+def test_a_trainer_takes_only_the_model_of_its_corpus_and_configuration() -> None:
+    config = small.make_config()
+    text, other = text_from_string(make_text(60)), text_from_string(make_text(60) + "?")
+    corpus = prepare(text, Vocabulary.from_text(text), config.data, seq_len=12, seed=1)
+    hrm = ResourceAwareHRM(config.model, Vocabulary.from_text(other), CpuBackend())
+    with pytest.raises(ConfigError, match="another vocabulary"):
+        CharacterLanguageTrainer(hrm, corpus, config)
+    hrm = ResourceAwareHRM(small.GPT, corpus.vocabulary, CpuBackend())
+    with pytest.raises(ConfigError, match=r"config\.model is not what the model was made with"):
+        CharacterLanguageTrainer(hrm, corpus, config)
+
+
+@pytest.mark.filterwarnings("error")
+def test_every_seed_draws_its_own_text() -> None:
+    text = text_from_string(make_text(60))
+    hrm = ResourceAwareHRM(small.GPT, Vocabulary.from_text(text), CpuBackend())
+    hrm.initialize(1)
+    seeds = (0, 1, -1, -2, 2**63, 2**63 + 1)
+    assert len({hrm.generate_text("gull", 40, Sampling(seed=seed)) for seed in seeds}) == len(seeds)

@@ -28,6 +28,7 @@ from nyx.text.hlx.values import Contract
 
 T = TypeVar("T")
 DEFAULT_CHARS = 560_000
+MOST_CHARS = 1 << 30  # it is made in memory
 DEFAULT_SEED = 1
 NOTATIONS: dict[str, Notation] = {"HLXL": hlxl, "LC-R": lcr, "LC-T": lct, "LC-B": lcb}
 KINDS = (*PLAIN_KINDS, PIPELINE)
@@ -84,10 +85,12 @@ def generate(size_chars: int = DEFAULT_CHARS, seed: int = DEFAULT_SEED,
     """A corpus of whole examples, at least `size_chars` characters; the same for the same arguments everywhere.
 
     An example is a block: its English line, a line for each notation, an empty line. Raises UsageError (64) for a size
-    below 1 or a notation that is not one of NOTATIONS.
+    that is not in 1..MOST_CHARS or a notation that is not one of NOTATIONS.
     """
     if size_chars < 1:
         raise UsageError(f"size {size_chars} is too small: ask for at least 1 character")
+    if size_chars > MOST_CHARS:
+        raise UsageError(f"size {size_chars} is too large: ask for at most {MOST_CHARS} characters")
     unknown = [name for name in notations if name not in NOTATIONS]
     if unknown or not notations:
         raise UsageError(f"notation {', '.join(unknown) or 'missing'}: use one or more of {', '.join(NOTATIONS)}")
