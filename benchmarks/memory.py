@@ -3,7 +3,7 @@
     python -m benchmarks.memory [--config hlx-100m] [--steps 20] [--batch 4] [--seq-len 256] [--device cpu]
                                 [--budget 3.5GB] [--batches 10000]
 
-First as many batches of a tiny model (0 for none): the resident memory on the way. Then as many steps (0 for none) of a
+First as many batches of a tiny model of either variant (0 for none): the resident memory on the way. Then as many steps (0 for none) of a
 configuration: the plan, what the backend then has allocated, the peak of the resident memory, the milliseconds of a
 step, and the peak with one checkpoint. Exits with 1 where the resident memory grows by more than 1 % and 1 MiB after
 the first tenth of the batches, the peak of the steps is over the budget, or the plan is 15 % beside what was allocated.
@@ -32,7 +32,7 @@ from nyx.text.vocabulary import FIXED, Vocabulary
 from nyx.training import checkpoint
 
 TINY = {
-    "model": {"kind": "hrm", "n_embd": 16, "n_head": 2, "block_size": 16, "ff_multiple": 16},
+    "model": {"kind": "hrm", "n_embd": 16, "n_head": 2, "block_size": 16, "ff_multiple": 16, "halt_max_steps": 3},
     "train": {"batch_size": 4, "lr": 1e-3, "max_steps": 1_000_000, "ema_decay": 0.99},
 }
 READ_EVERY = 10
@@ -97,8 +97,8 @@ def large(options: argparse.Namespace) -> bool:
     return most <= parse_size(options.budget) and abs(plan.device_total / used - 1) <= 0.15
 
 
-def flat(batches: int, device: str) -> bool:
-    config = Config.model_validate(TINY)
+def flat(batches: int, device: str, variant: str) -> bool:
+    config = Config.model_validate({**TINY, "model": {**TINY["model"], "variant": variant}})
     vocabulary = symbols(config)
     hrm = ResourceAwareHRM(config.model, vocabulary, device)
     hrm.initialize_training(config, batches)
@@ -111,7 +111,7 @@ def flat(batches: int, device: str) -> bool:
         if step + 1 in (batches // 100, batches // 10, batches // 2, batches):
             found[step + 1] = process.memory_info().rss
             seconds = time.perf_counter() - start
-            print(f"after {step + 1:,} batches ({seconds:.0f} s): {size_text(found[step + 1])} resident", flush=True)
+            print(f"{variant}: after {step + 1:,} batches ({seconds:.0f} s): {size_text(found[step + 1])} resident", flush=True)
     hrm.close()
     return found[batches] <= 1.01 * found[batches // 10] + 2**20
 
@@ -127,7 +127,8 @@ def main() -> int:
     parser.add_argument("--batches", type=int, default=10_000)
     options = parser.parse_args()
     print(machine.line())
-    right = [flat(options.batches, options.device)] if options.batches >= 100 else []
+    variants = ("text", "act") if options.batches >= 100 else ()
+    right = [flat(options.batches, options.device, variant) for variant in variants]
     right += [large(options)] if options.steps else []
     return int(not all(right))
 
