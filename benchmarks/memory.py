@@ -3,10 +3,11 @@
     python -m benchmarks.memory [--config hlx-100m] [--steps 20] [--batch 4] [--seq-len 256] [--device cpu]
                                 [--budget 3.5GB] [--batches 10000]
 
-First as many batches of a tiny model of either variant (0 for none): the resident memory on the way. Then as many steps (0 for none) of a
-configuration: the plan, what the backend then has allocated, the peak of the resident memory, the milliseconds of a
-step, and the peak with one checkpoint. Exits with 1 where the resident memory grows by more than 1 % and 1 MiB after
-the first tenth of the batches, the peak of the steps is over the budget, or the plan is 15 % beside what was allocated.
+First as many batches of a tiny model of either variant (0 for none): the resident memory on the way. Then as many steps
+(0 for none) of a configuration: the plan, what the backend then has allocated, the peak of the resident memory, the
+milliseconds of a step, and the peak with one checkpoint. Exits with 1 where the resident memory grows by more than 1 %
+and 1 MiB after the first tenth of the batches, the peak of the steps is over the budget, or the plan is 15 % beside what
+was allocated.
 """
 
 from __future__ import annotations
@@ -110,8 +111,8 @@ def flat(batches: int, device: str, variant: str) -> bool:
             hrm.read_sums()
         if step + 1 in (batches // 100, batches // 10, batches // 2, batches):
             found[step + 1] = process.memory_info().rss
-            seconds = time.perf_counter() - start
-            print(f"{variant}: after {step + 1:,} batches ({seconds:.0f} s): {size_text(found[step + 1])} resident", flush=True)
+            after = f"{variant}: after {step + 1:,} batches ({time.perf_counter() - start:.0f} s)"
+            print(f"{after}: {size_text(found[step + 1])} resident", flush=True)
     hrm.close()
     return found[batches] <= 1.01 * found[batches // 10] + 2**20
 
