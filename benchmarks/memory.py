@@ -6,7 +6,7 @@
 First as many batches of a tiny model of either variant (0 for none): the resident memory on the way. Then as many steps
 (0 for none) of a configuration: the plan, what the backend then has allocated, the peak of the resident memory, the
 milliseconds of a step, and the peak with one checkpoint. Exits with 1 where the resident memory grows by more than 1 %
-and 1 MiB after the first tenth of the batches, the peak of the steps is over the budget, or the plan is 15 % beside what
+and 1 MiB after the first tenth of the batches, the peak of the steps is over the budget, or the plan is 15 % off what
 was allocated.
 """
 
