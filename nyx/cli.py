@@ -288,6 +288,7 @@ def main() -> None:
         _say(f"nyx: {error.format_message()}")
         code = UsageError.exit_code
     except (click.Abort, KeyboardInterrupt):
+        _say("nyx: stopped")
         code = 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

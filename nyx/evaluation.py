@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Loss over every target of a text, in nats per character; `bytes` are those of the targets in UTF-8."""
+    """Loss over every target of a text, in nats per symbol: a character, or a byte of one that the vocabulary has not.
+    `bytes` are those of the targets in UTF-8."""
 
     loss: float
     accuracy: float
+    symbols: int
     characters: int
     bytes: int
 
@@ -31,11 +33,11 @@ class Evaluation:
 
     @property
     def bits_per_character(self) -> float:
-        return self.loss / math.log(2)
+        return self.loss / math.log(2) * (self.symbols / self.characters)
 
     @property
     def bits_per_byte(self) -> float:
-        return self.loss * self.characters / (math.log(2) * self.bytes)
+        return self.loss * self.symbols / (math.log(2) * self.bytes)
 
     def metrics(self, prefix: str = "") -> dict[str, float]:
         """The measures by their names in metrics.jsonl: loss, ppl, bpc, bpb, acc."""
@@ -54,13 +56,14 @@ class EvaluationProgram:
     def run(self, part: Sequences | np.ndarray, limit: int | None) -> Evaluation:
         backend, inputs = self.hrm.backend, self.inputs
         loss = correct = 0.0
-        characters = size = 0
+        symbols = characters = size = 0
         batch_size, seq_len = inputs.tokens.shape
         for batch in evaluation_windows(part, seq_len, batch_size, limit):
             backend.write(inputs.sums, np.zeros(4, np.float32))
             inputs.write(backend, batch.x, batch.y, 1.0, (0, 0, 0))
             backend.run(self.program)
             sums = backend.read(inputs.sums)
-            loss, correct, characters = loss + float(sums[0]), correct + float(sums[1]), characters + batch.count
+            loss, correct, symbols = loss + float(sums[0]), correct + float(sums[1]), symbols + batch.count
+            characters += self.hrm.vocabulary.count_characters(batch.y)
             size += self.hrm.vocabulary.count_bytes(batch.y)
-        return Evaluation(loss / characters, correct / characters, characters, size)
+        return Evaluation(loss / symbols, correct / symbols, symbols, max(1, characters), size)

@@ -247,6 +247,15 @@ class Vocabulary:
         """UTF-8 bytes of the characters in `ids` of any shape; ids below 0 (ignored targets) count nothing."""
         return int(self.utf8_lengths[ids[ids >= 0]].sum(dtype=np.int64))
 
+    def count_characters(self, ids: NDArray[np.integer]) -> int:
+        """Characters in `ids` of any shape: symbols but the second and later bytes of a character; ids below 0 (ignored
+        targets) count nothing."""
+        count = int(np.count_nonzero(ids >= 0))
+        if self._first_byte is not None:
+            byte = ids - self._first_byte
+            count -= int(np.count_nonzero((byte >= 0x80) & (byte < 0xC0)))
+        return count
+
     def difference(self, other: Vocabulary) -> str:
         """In words, what differs from `other`; "" when they are equal."""
         rows = [

@@ -8,7 +8,7 @@ the part began).
 from __future__ import annotations
 
 from nyx.config import Config
-from nyx.errors import CheckpointError
+from nyx.errors import CheckpointError, DataError
 from nyx.text.batches import Batch, Windows
 from nyx.text.prepare import Corpus
 from nyx.training.checkpoint import TrainingState
@@ -95,10 +95,13 @@ class Course:
     def windows_of(self, part: Part) -> Windows:
         """The batches of a part."""
         train = part.train
-        return self._corpus_of(part).batches(
-            train.seq_len, train.batch_size * train.grad_accum_steps, self.config.seed,
-            share=part.share, max_sequences=part.max_sequences, chunk=longest_window(self.plan),
-        )  # fmt: skip
+        try:
+            return self._corpus_of(part).batches(
+                train.seq_len, train.batch_size * train.grad_accum_steps, self.config.seed,
+                share=part.share, max_sequences=part.max_sequences, chunk=longest_window(self.plan),
+            )  # fmt: skip
+        except DataError as error:
+            raise DataError(f"{part.name}: {error}" if part.name else str(error)) from None
 
     def _find_place(self) -> None:
         """The place in the part's data, unless a resume changed the batch; then the same share of the same epoch."""

@@ -76,7 +76,7 @@ class CharacterLanguageTrainer:
         self.result = TrainingResult(self.state.step)
         self._pace = Pace()
         self._saved_at = time.monotonic()
-        self._last_loss = float("nan")
+        self._last_loss: float | None = None
         if checkpoint is not None:
             self._go_on(checkpoint)
             return
@@ -154,9 +154,8 @@ class CharacterLanguageTrainer:
         course.advance(batch)
         counters["window_chars"] = counters.get("window_chars", 0) + batch.count
         self._pace.add(batch.count)
-        self.monitor.progress(
-            f"{self._step()}  loss {self._last_loss:.4f}  {self._pace.rate():,.0f} chars/s  ETA {self._eta()}"
-        )
+        loss = "" if self._last_loss is None else f"  loss {self._last_loss:.4f}"
+        self.monitor.progress(f"{self._step()}{loss}  {self._pace.rate():,.0f} chars/s  ETA {self._eta()}")
 
     def _after_update(self, stop: StopRequest) -> None:
         state, train, every = self.state, self.course.part.train, self.config.checkpoint

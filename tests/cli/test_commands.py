@@ -291,3 +291,15 @@ def test_export_and_train_replace_nothing_unasked(nyx: Run) -> None:
     code, _, err = nyx(*TRAIN, "text.txt", "--out", "text.txt")
     assert code == 78
     assert "is the text to train on" in err
+
+
+def test_ctrl_c_before_there_is_anything_to_save(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.cli, "main", interrupted)
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 130 and capsys.readouterr() == ("", "nyx: stopped\n")

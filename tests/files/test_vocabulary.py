@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+import math
+from typing import cast
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nyx.config import TransformerConfig
 from nyx.errors import DataError
 from nyx.generation import Sampling, generate
+from nyx.resource_aware_hrm import ResourceAwareHRM
 from nyx.text import vocabulary as module
 from nyx.text.cleaning import clean
 from nyx.text.corpus import Text, text_from_string
 from nyx.text.vocabulary import BYTES, Decoder, Unknown, Vocabulary
-
-if TYPE_CHECKING:
-    from nyx.resource_aware_hrm import ResourceAwareHRM
 
 texts = st.text(min_size=1, max_size=80)
 
@@ -101,6 +101,18 @@ def test_generated_bytes_become_characters() -> None:
     assert list(generate(model, "a", len(says), sampling)) == ["a", "🜊", "é", "b", "\ufffd"]
     assert list(generate(model, "a", 5, sampling)) == ["a", "🜊"]
     assert list(generate(model, "a", 0, sampling)) == []
+
+
+def test_bytes_of_a_character_are_one_character() -> None:
+    vocabulary = Vocabulary("ab", BYTES)
+    ids = np.array([*vocabulary.encode("aé🜊b").tolist(), -1, -1], np.int32)
+    assert (len(ids), vocabulary.count_characters(ids), vocabulary.count_bytes(ids)) == (10, 4, 8)
+    hrm = ResourceAwareHRM(TransformerConfig(n_layer=1, n_head=1, n_embd=8), vocabulary, "cpu")
+    hrm.initialize(1)
+    found = hrm.evaluate(ids[:-2], seq_len=4, batch_size=2)
+    assert (found.symbols, found.characters, found.bytes) == (7, 3, 7)
+    assert found.bits_per_byte == pytest.approx(found.loss / math.log(2))
+    assert found.bits_per_character == pytest.approx(found.loss / math.log(2) * 7 / 3)
 
 
 def test_the_most_frequent_characters_stay() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from nyx.backends.cpu import CpuBackend
 from nyx.config import Config
-from nyx.errors import CheckpointError, UsageError
+from nyx.errors import CheckpointError, DataError, UsageError
 from nyx.resource_aware_hrm import ResourceAwareHRM
 from nyx.text import hlx
 from nyx.text.corpus import text_from_string
@@ -174,6 +174,9 @@ def test_a_plan_that_does_not_fit_is_refused() -> None:
     config = Config.model_validate({"model": GPT.model_dump(), "train": {"max_steps": 1}})
     with pytest.raises(UsageError, match="no phases"):
         parts_of_phase(parts_of(config), 1)
+    phases = [{"max_steps": 1}, {"name": "long ones", "min_chars": 1000}]
+    with pytest.raises(DataError, match=r"^long ones: no example is left"):
+        make_trainer({"data": {"cut": "line"}, "phases": phases}, make_text(60))
 
 
 def test_a_resume_keeps_the_parts_of_its_plan(nyx: RUN, tmp_path: Path) -> None:

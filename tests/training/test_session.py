@@ -3,6 +3,7 @@ notebook."""
 
 from __future__ import annotations
 
+import io
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from nyx.text.corpus import text_from_string
 from nyx.text.prepare import prepare
 from nyx.text.vocabulary import Vocabulary
 from nyx.training.checkpoint import load
+from nyx.training.monitor import Monitor
 from nyx.training.trainer import CharacterLanguageTrainer
 from tests.training import small
 from tests.training.small import make_text
@@ -172,3 +174,16 @@ def test_every_seed_draws_its_own_text() -> None:
     hrm.initialize(1)
     seeds = (0, 1, -1, -2, 2**63, 2**63 + 1)
     assert len({hrm.generate_text("gull", 40, Sampling(seed=seed)) for seed in seeds}) == len(seeds)
+
+
+def test_progress_names_no_loss_before_there_is_one() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    config = small.make_config(log_every=0, eval_every=0)
+    text = text_from_string(make_text(60))
+    corpus = prepare(text, Vocabulary.from_text(text), config.data, seq_len=12, seed=1)
+    hrm, shown = ResourceAwareHRM(config.model, corpus.vocabulary, CpuBackend()), Terminal()
+    CharacterLanguageTrainer(hrm, corpus, config, monitor=Monitor(stream=shown)).train_character_language_model()
+    assert "step 1/8  " in shown.getvalue() and "nan" not in shown.getvalue()
