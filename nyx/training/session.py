@@ -181,10 +181,7 @@ def _check_output(config: Config) -> None:
 def _compare(parent: Checkpoint, config: Config, monitor: Monitor) -> None:
     """Says where the old weights come from another architecture. Raises CheckpointError where they do not fit."""
     before, vocabulary = _stored_config(parent), ("model.vocabulary", "model.vocab_size")
-    changes = [
-        change for change in configuration.differences(before, config)
-        if configuration.is_architecture(change[0]) and change[0] not in vocabulary
-    ]  # fmt: skip
+    changes = [change for change in _changes_of_model(before, config) if change[0] not in vocabulary]
     old, new = ({item.name: item.tensor.shape for item in build(c.model, 1).parameters} for c in (before, config))
     if old != new:
         text = "; ".join(f"{key} is {old} there and {new} here" for key, old, new in changes)
@@ -282,12 +279,16 @@ def _new_run(
 
 def _announce(before: Config, after: Config, monitor: Monitor) -> None:
     """Says what a resume changes. Raises ConfigError for what it must not."""
-    changes = configuration.differences(before, after)
-    refused = [change for change in changes if configuration.is_architecture(change[0])]
-    if refused:
+    if refused := _changes_of_model(before, after):
         text = "; ".join(f"{key} is {old} in the checkpoint and {new} here" for key, old, new in refused)
         raise ConfigError(f"a resume keeps the architecture: {text}; start a new training for that")
-    _say_changes(changes, monitor)
+    _say_changes(configuration.differences(before, after), monitor)
+
+
+def _changes_of_model(before: Config, after: Config) -> list[tuple[str, Any, Any]]:
+    """What differs in the architecture; of another kind of model only the kind, from which the rest follows."""
+    changes = [c for c in configuration.differences(before, after) if configuration.is_architecture(c[0])]
+    return [c for c in changes if c[0] == "model.kind"] or changes
 
 
 def _say_changes(changes: list[tuple[str, Any, Any]], monitor: Monitor) -> None:

@@ -123,6 +123,8 @@ def test_old_weights_of_another_architecture_are_refused_by_key(nyx: RUN, tmp_pa
     done = nyx(*again, *sets(["model.n_embd=32"]), expect=65)
     assert done.stderr.startswith("nyx: old.ckpt has another architecture: model.n_embd is 16 there and 32 here; ")
     assert done.stderr.count("\n") == 1 and not (tmp_path / "new.ckpt").exists()
+    done = nyx("train", "text.txt", "--config", "gpt-mini", "--init-from", "old.ckpt", expect=65)
+    assert "another architecture: model.kind is hrm there and transformer here; give" in done.stderr
     assert "changed: model.n_head from 2 to 4\n" in nyx(*again, *sets(["model.n_head=4"])).stderr
 
 
