@@ -408,6 +408,9 @@ class Config(Section):
         if self.curriculum and self.phases:
             yield ("curriculum", "phases"), "give one of them; a phase can have stages of its own"
         for part in parts:
+            if part.patience and not (train.eval_every and self.data.val_fraction):
+                key = "train.eval_every" if self.data.val_fraction else "data.val_fraction"
+                yield (key, "phases" if self.phases else "curriculum"), f"{part.name}: patience needs evaluations"
             if part.seq_len is not None and part.seq_len > positions:
                 why = f"{part.name}: seq_len {part.seq_len} is more than model.block_size {positions}"
                 yield ("phases" if self.phases else "curriculum",), why

@@ -137,7 +137,7 @@ class CharacterLanguageTrainer:
             first_step=first, micro_batch=state.micro_batch, say=self.monitor.line,
         )  # fmt: skip
         state.micro_batch = self.hrm.micro_batch
-        if course.several:
+        if course.several and course.end > state.step:
             windows = course.windows
             self.monitor.line(
                 f"{course.where()}: {windows.n_windows:,} windows of at most {windows.seq_len} characters, "

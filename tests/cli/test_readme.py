@@ -27,7 +27,7 @@ def test_the_notebook_runs_and_does_what_the_command_line_does(
     exec(compile(code, "README.md", "exec"), {})
     first, written = capsys.readouterr().out.splitlines()[:2]
     loss, path = first.split(" ", 1)
-    assert 0 < float(loss) < 4 and written.startswith("The ")
+    assert 0 < float(loss) < 4 and written.startswith("The smal")
     options = ["my.txt", "--config", "smoke", "--device", "cpu", "--out", "other.ckpt"]
     subprocess.run([sys.executable, "-m", "nyx.cli", "train", *options], check=True, capture_output=True)
     one, other = load(path), load("other.ckpt")

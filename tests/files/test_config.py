@@ -173,6 +173,8 @@ precision: fp16
         ("curriculum: [{seq_len: 65}]", "curriculum: stage: seq_len 65 is more than model.block_size 64"),
         ("curriculum: [{}]\ntrain: {epochs: 2}", "FILE:2: train.epochs: the stages or phases say how long each is"),
         ("curriculum: [{}]\nphases: [{}]", "FILE:1: curriculum: give one of them; a phase can have stages of its own"),
+        ("curriculum: [{patience: 1}]\ntrain: {eval_every: 0}", "train.eval_every: stage: patience needs evaluations"),
+        ("curriculum: [{patience: 1}]\ndata: {val_fraction: 0}", "val_fraction: stage: patience needs evaluations"),
         ("phases: [{stages: [{epochs: 0}]}]", "phases[0].stages[0].epochs: 0 is not a whole number at least 1"),
         ("phases: [{stages: [{}], epochs: 1}]", "phases[0].stages: a phase with stages ends with the last of them"),
         ("phases: [{fields: English}]", "FILE:1: phases: phase: a stream has no examples; set cut to line, block or"),
