@@ -200,6 +200,8 @@ class CharacterLanguageTrainer:
             "train/grad_norm": sums.grad_norm,
             "train/chars_per_sec": rate,
         }
+        if sums.segments is not None:
+            record["train/segments"] = sums.segments
         self._record(record)
         self.monitor.line(
             f"{self._step()}  loss {record['train/loss']:.4f}  lr {record['train/lr']:.2e}  {rate:,.0f} chars/s  "

@@ -189,3 +189,14 @@ def test_progress_names_no_loss_before_there_is_one() -> None:
     hrm, shown = ResourceAwareHRM(config.model, corpus.vocabulary, CpuBackend()), Terminal()
     CharacterLanguageTrainer(hrm, corpus, config, monitor=Monitor(stream=shown)).train_character_language_model()
     assert "step 1/8  " in shown.getvalue() and "nan" not in shown.getvalue()
+
+
+def test_how_many_segments_rows_take_is_logged(nyx: RUN, tmp_path: Path) -> None:
+    from nyx.training.metrics_log import read_metrics
+
+    (tmp_path / "text.txt").write_text(make_text(60), encoding="utf-8")
+    (tmp_path / "c.yaml").write_text("model: {variant: act, halt_max_steps: 3}")
+    options = sets([*COMMON, *HRM[:-1], "train.log_every=2"])
+    nyx("train", "text.txt", "--config", "c.yaml", "--device", "cpu", "--run-dir", "run", *options)
+    found = [record["train/segments"] for record in read_metrics(tmp_path / "run") if "train/segments" in record]
+    assert len(found) == 3 and all(1 <= value <= 3 for value in found)
