@@ -22,6 +22,7 @@ from nyx.program import Program
 from nyx.resource_aware_hrm import ResourceAwareHRM
 from nyx.text.batches import Batch
 from nyx.text.vocabulary import FIXED, Vocabulary
+from nyx.training.plan import largest, parts_of
 
 
 def _vocabulary(config: Config, size: int) -> Vocabulary:
@@ -36,7 +37,10 @@ def _vocabulary(config: Config, size: int) -> Vocabulary:
 
 def describe(config: Config, vocab: int, *, steps: bool) -> str:
     """The Programs of a training with their Steps, and the bytes that it takes on a GPU and on the CPU: training,
-    evaluation and decoding. With config.memory_budget, in micro-batches that keep to it."""
+    evaluation and decoding. With config.memory_budget, in micro-batches that keep to it. Of a plan with several parts,
+    these, and the one with the longest windows in full."""
+    parts = [f"part {part.index + 1}: {part}" for part in parts_of(config)]
+    config = largest(config)
     gpu, cpu = NullBackend(rules=rules_of(Traits())), NullBackend(rules=CPU_RULES, on_host=True)
     lines, memory, hrm = [], [], None
     for name, backend in (("GPU", gpu), ("CPU", cpu)):
@@ -54,6 +58,7 @@ def describe(config: Config, vocab: int, *, steps: bool) -> str:
             lines = [line for program in programs for line in _program(backend, program, steps)]
         memory += [f"{name}: {line}" for line in (*said, *str(plan).splitlines())]
     assert hrm
+    lines += parts if len(parts) > 1 else []
     return "\n".join([*lines, f"{hrm.model.parameters.count():,} parameters, {hrm.model.vocab_size} symbols", *memory])
 
 
@@ -67,6 +72,7 @@ def _program(backend: NullBackend, program: Program, steps: bool) -> list[str]:
 
 def measure(config: Config, steps: int, say: Callable[[str], None]) -> dict[str, Any]:
     """Median, least and greatest milliseconds of a training step on every device here."""
+    config = largest(config)
     specs = ["cpu", *(f"vulkan:{d['index']}" for d in devices.vulkan_devices() if not d["problem"])]
     found: dict[str, Any] = {}
     for spec in specs:

@@ -32,10 +32,12 @@ class Part:
     begins: bool = True
     ends: bool = True
 
-    @property
-    def whole(self) -> bool:
-        """Whether it trains on everything that its filter leaves."""
-        return self.share == 1.0 and self.max_sequences is None
+    def __str__(self) -> str:
+        train = self.train
+        most = f", at most {self.max_sequences:,} sequences" if self.max_sequences else ""
+        limits = {"epochs": train.epochs, "steps": train.max_steps}
+        length = " or ".join(f"{limit} {unit}" for unit, limit in limits.items() if limit is not None)
+        return f"{self.name}: windows of {train.seq_len}, {self.share:.0%}{most}, {length}, learning rate {train.lr:g}"
 
 
 def parts_of(config: Config) -> tuple[Part, ...]:
@@ -63,6 +65,12 @@ def parts_of_phase(parts: Sequence[Part], phase: int) -> tuple[Part, ...]:
 def longest_window(parts: Sequence[Part]) -> int:
     """Characters of the longest window of a plan."""
     return max(part.train.seq_len for part in parts)
+
+
+def largest(config: Config) -> Config:
+    """The configuration with the section train of the part that takes the most memory and time a step."""
+    part = max(parts_of(config), key=lambda part: part.train.seq_len)
+    return config.model_copy(update={"train": part.train})
 
 
 def _stages(config: Config, phase: PhaseConfig, number: int, first: int) -> list[Part]:

@@ -113,3 +113,13 @@ def test_the_null_backend_plans_without_a_device() -> None:
     use = backend.memory()
     assert use.persistent["param"] == use.persistent["grad"]
     assert use.temporary > 0
+
+
+def test_a_plan_of_several_parts_is_listed_and_its_longest_windows_are_planned() -> None:
+    config = load(["hlxl-brain", "seven-stages"], env={}).config
+    text = describe(config, 96, steps=False)
+    assert text.count("\npart ") == 7
+    assert "part 1: Foundation: windows of 32, 2%, at most 6,400 sequences, 1 epochs, learning rate 0.001" in text
+    alone = load("hlxl-brain", ["train.seq_len=128"], env={}).config
+    memory = [line for line in text.splitlines() if line.startswith(("GPU", "CPU"))]
+    assert memory == [line for line in describe(alone, 96, steps=False).splitlines() if line.startswith(("GPU", "CPU"))]
