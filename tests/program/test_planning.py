@@ -13,9 +13,11 @@ from nyx.backends.memory import Placement, place
 from nyx.backends.null import NullBackend
 from nyx.backends.vulkan.recorder import Dispatch, barriers
 from nyx.config import HrmConfig, TransformerConfig
+from nyx.configload import load
 from nyx.errors import DeviceMemoryError
 from nyx.nn import build
 from nyx.ops import Traits
+from nyx.planning import describe
 from nyx.program import Program
 from nyx.tensor import Tensor
 from nyx.training.programs import Inputs, micro_step
