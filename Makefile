@@ -1,5 +1,5 @@
 # make train: everything from nothing to a trained model. make test: the proofs. PYTHON= names another Python.
-.PHONY: setup train test bench check core shaders clean
+.PHONY: setup train test bench figures check core shaders clean
 .DELETE_ON_ERROR:
 
 BIN := .venv/bin
@@ -19,6 +19,18 @@ test: .venv/.tests .venv/.built
 
 bench: .venv/.built
 	$(BIN)/nyx bench
+
+# What docs/results.md quotes and CI has no time for, two hours on two cores. TEXT and HLX name texts that are not ours to keep here.
+figures: .venv/.tests .venv/.built
+	$(BIN)/python -m benchmarks.loss_against_torch $(TEXT)
+	$(BIN)/python -m benchmarks.cpu_step
+	$(BIN)/python -m benchmarks.published_hlxl $(HLX)
+	$(BIN)/python -m benchmarks.hrm_against_transformer $(TEXT)
+	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.corpus_memory
+	$(BIN)/nyx corpus hlx --out build/hlx.txt --size 9600000
+	$(BIN)/nyx train build/hlx.txt --config hlxl-brain --config seven-stages --device cpu --out build/stages.ckpt
+	$(BIN)/nyx eval build/stages.ckpt --hlx
 
 check: .venv/.tests
 	$(BIN)/ruff check .
