@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from nyx.configload import load_config
 from nyx.training.checkpoint import load
+from nyx.training.plan import parts_of
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -35,6 +37,15 @@ def test_the_notebook_runs_and_does_what_the_command_line_does(
     for name, values in one.tensors.items():
         assert values.tobytes() == other.tensors[name].tobytes(), name
     assert load("models/hrm.ckpt").sha256 == one.sha256
+
+
+def test_the_plans_in_the_documentation_are_configurations(tmp_path: Path) -> None:
+    found = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/texts-and-plans.md").read_text(encoding="utf-8"), re.S)
+    counts = []
+    for text in found:
+        (tmp_path / "plan.yaml").write_text(text, encoding="utf-8")
+        counts.append(len(parts_of(load_config(["hlxl-brain", str(tmp_path / "plan.yaml")]))))
+    assert counts == [3, 4]
 
 
 def test_the_map_names_every_file() -> None:
