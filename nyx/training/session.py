@@ -28,7 +28,7 @@ from nyx.errors import (
     StorageError,
     UsageError,
 )  # fmt: skip
-from nyx.files import make_folder, show_path
+from nyx.files import show_path
 from nyx.nn import build
 from nyx.resource_aware_hrm import ResourceAwareHRM
 from nyx.text.check import examine_text
@@ -51,7 +51,7 @@ def train(
     config, monitor = loaded.config, Monitor()
     _check_output(config)
     if run_path is None:
-        make_folder(Path(config.run_dir))
+        _check_folder(Path(config.run_dir), "another run_dir")
     elif run_path.exists():
         require_empty(run_path)
     if phase is not None:
@@ -173,9 +173,14 @@ def _check_output(config: Config) -> None:
         raise ConfigError(f"checkpoint.path: {show_path(path)} is a folder; name a file")
     if any(path.exists() and Path(name).exists() and path.samefile(name) for name in config.data.path):
         raise ConfigError(f"checkpoint.path: {show_path(path)} is the text to train on; name another file")
-    make_folder(path.parent)
-    if not os.access(path.parent, os.W_OK):
-        raise StorageError(f"cannot write into {show_path(path.parent)}: name another place with --out")
+    _check_folder(path.parent, "another place with --out")
+
+
+def _check_folder(folder: Path, other: str) -> None:
+    """Refuses a folder that could not be made or written into; nothing is made yet. Raises StorageError."""
+    there = next(above for above in (folder, *folder.absolute().parents) if os.path.lexists(above))
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise StorageError(f"cannot write into {show_path(folder)}: name {other}")
 
 
 def _compare(parent: Checkpoint, config: Config, monitor: Monitor) -> None:
