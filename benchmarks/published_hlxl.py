@@ -35,7 +35,7 @@ PUBLISHED = [
     "train.decay=all", "train.schedule=cosine_restarts", "train.restart_steps=140", "train.restart_mult=2",
     "train.min_lr=1e-6",
 ]  # fmt: skip
-BEST = ["train.epochs=120", "train.schedule=cosine", "train.lr=2e-3", "train.betas=[0.9, 0.99]", "model.dropout=0.2"]
+BEST = ["train.decay=all", "train.ema_decay=0.98"]  # the rest as in hlxl-brain: cosine to a tenth, 30 epochs
 Rows = np.ndarray  # (N, LENGTH + 1) symbols
 
 
