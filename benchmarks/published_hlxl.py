@@ -31,11 +31,8 @@ from nyx.training.programs import Inputs, evaluation
 from nyx.training.schedule import learning_rate
 
 LENGTH = 128
-PUBLISHED = [
-    "train.decay=all", "train.schedule=cosine_restarts", "train.restart_steps=140", "train.restart_mult=2",
-    "train.min_lr=1e-6",
-]  # fmt: skip
-BEST = ["train.decay=all", "train.ema_decay=0.98"]  # the rest as in hlxl-brain: cosine to a tenth, 30 epochs
+PUBLISHED: list[str] = []  # the packaged configuration
+BEST = ["train.schedule=cosine", "train.min_lr=1e-4", "train.ema_decay=0.98"]
 Rows = np.ndarray  # (N, LENGTH + 1) symbols
 
 
@@ -136,7 +133,7 @@ def start(
 def measure(name: str, sets: list[str], texts: list[str], seeds: int, beside: bool) -> None:
     config = load("hlxl-brain", sets, env={}).config
     vocabulary = Vocabulary.fixed(config.model.vocabulary)
-    print(f"\n{name}: {', '.join(sets)}\n\n| split and padding | seed | Nyx | PyTorch |\n|---|---|---|---|")
+    print(f"\n{name}: hlxl-brain {' '.join(sets)}\n\n| split and padding | seed | Nyx | PyTorch |\n|---|---|---|---|")
     for kind, split, padding in (
         ("as published", split_as_published, None), ("honest", split_honestly, vocabulary.special("padding"))
     ):  # fmt: skip
