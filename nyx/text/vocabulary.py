@@ -20,6 +20,7 @@ from nyx.text.sources import BLOCK_BYTES
 Unknown = Literal["error", "skip", "bytes"]
 
 GLYPHS = "∅⊤⊥⊠⟁🜊🜂🜁🜃🜄◇◆ℤℝλ∀∃"  # the 17 non-ASCII characters of the small language's published examples
+BLOCK = 1 << 18  # characters that are renumbered together: counts and places take 8 bytes each
 MOST_SYMBOLS = 1 << 21  # more than Unicode has
 ASCII = "".join(map(chr, range(32, 127)))
 FIXED: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -166,8 +167,8 @@ class Vocabulary:
             return text.ids
 
         def blocks() -> Iterator[NDArray[Any]]:
-            for start in range(0, len(text), BLOCK_BYTES):
-                yield _write(text.ids[start : start + BLOCK_BYTES], spelled, lengths)
+            for start in range(0, len(text), BLOCK):
+                yield _write(text.ids[start : start + BLOCK], spelled, lengths)
 
         count = int(lengths @ text.counts)
         if text.key and count:
