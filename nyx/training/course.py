@@ -24,6 +24,8 @@ class Course:
 
     def __init__(self, corpus: Corpus, config: Config, state: TrainingState, phase: int | None = None) -> None:
         self.corpus, self.config, self.state = corpus, config, state
+        self._derived = corpus
+        """The corpus as the part looked at last sees it."""
         self.plan = parts_of(config)
         self.parts: tuple[Part, ...] = self.plan if phase is None else parts_of_phase(self.plan, phase)
         self.several = len(self.parts) > 1
@@ -90,7 +92,11 @@ class Course:
         """The step at which the part ends."""
 
     def _corpus_of(self, part: Part) -> Corpus:
-        return self.corpus if part.data == self.corpus.data else self.corpus.under(part.data, part.train.seq_len)
+        if part.data == self.corpus.data:
+            return self.corpus
+        if part.data != self._derived.data:
+            self._derived = self.corpus.under(part.data, part.train.seq_len)
+        return self._derived
 
     def windows_of(self, part: Part) -> Windows:
         """The batches of a part."""
