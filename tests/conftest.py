@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,16 @@ def vulkan_device() -> Any:
             pytest.fail(f"NYX_REQUIRE_VULKAN=1, but {device}")
         pytest.skip(f"no Vulkan: {device}")
     return device
+
+
+@pytest.fixture
+def cpu_threads() -> Iterator[None]:
+    """The number of threads of the CPU kernels, as it was before, after a test that changes it."""
+    from nyx import _core  # type: ignore[attr-defined]
+
+    before = _core.cpu_threads()
+    yield
+    _core.set_cpu_threads(before)
 
 
 def pytest_configure() -> None:

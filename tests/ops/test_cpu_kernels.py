@@ -3,7 +3,6 @@ that is here, writes nothing else, and gives the same bits on any number of thre
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +23,7 @@ if not ISAS:
     pytest.skip("nyx._core was built without CPU kernels", allow_module_level=True)
 
 
-@pytest.fixture(autouse=True)
-def threads() -> Iterator[None]:
-    before = _core.cpu_threads()
-    yield
-    _core.set_cpu_threads(before)
+pytestmark = pytest.mark.usefixtures("cpu_threads")
 
 
 def run(isa: str, proof: Proof, call: Call, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,7 @@ if not ISAS:
     pytest.skip("nyx._core was built without CPU kernels", allow_module_level=True)
 
 
-@pytest.fixture(autouse=True)
-def threads() -> Iterator[None]:
-    before = _core.cpu_threads()
-    yield
-    _core.set_cpu_threads(before)
+pytestmark = pytest.mark.usefixtures("cpu_threads")
 
 
 def gradients(config: Any) -> list[bytes]:
