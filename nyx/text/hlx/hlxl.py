@@ -7,9 +7,10 @@ handle, [a, b] for an array, {name: a, name: b} for an object, {number: {@0: a, 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from nyx.text.hlx.notation import WHOLE, Reader, write_string
-from nyx.text.hlx.values import NAME, TAG, Contract, Handle, Value, check
+from nyx.text.hlx.notation import WHOLE, Reader, Writer
+from nyx.text.hlx.values import NAME, TAG, Contract, Handle, Value
 
 BRACKETS = {"[": "]", "{": "}"}
 WORDS: dict[str, Value] = {"null": None, "true": True, "false": False}
@@ -19,8 +20,7 @@ BYTE = re.compile(r"\\x(..)|\\(.)|(.)")
 
 def write(value: Value) -> str:
     """The value in HLXL on one line. Raises ValueError for what values.check refuses."""
-    check(value)
-    return _write(value)
+    return _Writer().document(value)
 
 
 def read(text: str) -> Value:
@@ -28,27 +28,15 @@ def read(text: str) -> Value:
     return _Reader(text).document()
 
 
-def _write(value: Value) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true" if value else "false"
-        case int() | float():
-            return repr(value)
-        case str():
-            return write_string(value)
-        case bytes():
-            return f'b"{"".join(map(_byte, value))}"'
-        case Handle():
-            return "&h_" + value.tag
-        case Contract():
-            fields = ", ".join(f"@{index}: {_write(field)}" for index, field in value.fields.items())
-            return f"{{{value.number}: {{{fields}}}}}"
-        case list():
-            return f"[{', '.join(map(_write, value))}]"
-        case dict():
-            return "{" + ", ".join(f"{name}: {_write(item)}" for name, item in value.items()) + "}"
+class _Writer(Writer):
+    null, true, false = "null", "true", "false"
+    handle = "&h_"
+
+    def raw(self, data: bytes) -> str:
+        return f'b"{"".join(map(_byte, data))}"'
+
+    def contract(self, number: int, fields: Sequence[tuple[int, str]]) -> str:
+        return f"{{{number}: {{" + ", ".join(f"@{index}: {text}" for index, text in fields) + "}}"
 
 
 def _byte(byte: int) -> str:

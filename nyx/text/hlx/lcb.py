@@ -18,9 +18,10 @@ Rules where these marks alone would mean two things:
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from nyx.text.hlx.notation import HEX, Reader, write_string
-from nyx.text.hlx.values import LARGEST, NAME, TAG, Contract, Handle, Value, check
+from nyx.text.hlx.notation import HEX, Reader, Writer
+from nyx.text.hlx.values import LARGEST, NAME, TAG, Contract, Handle, Value
 
 BRACKETS = {"[": "]", "{": "}"}
 WORDS: dict[str, Value] = {"_": None, "T": True, "F": False}
@@ -30,8 +31,7 @@ INTEGER = re.compile(r"0x[0-9a-fA-F]+")
 
 def write(value: Value) -> str:
     """The value in LC-B on one line. Raises ValueError for what values.check refuses."""
-    check(value)
-    text = _write(value)
+    text = _Writer().document(value)
     return text if isinstance(value, Contract) else f"[{text}]"
 
 
@@ -40,29 +40,16 @@ def read(text: str) -> Value:
     return _Reader(text).document()
 
 
-def _write(value: Value) -> str:
-    match value:
-        case None:
-            return "_"
-        case bool():
-            return "T" if value else "F"
-        case int():
-            return _integer(value)
-        case float():
-            return repr(value)
-        case str():
-            return write_string(value)
-        case bytes():
-            return "#" + value.hex()
-        case Handle():
-            return "&" + value.tag
-        case Contract():
-            fields = (f"|{index}:{_write(field)}" for index, field in value.fields.items())
-            return f"[{value.number}{''.join(fields)}]"
-        case list():
-            return f"[{','.join(map(_write, value))}]"
-        case dict():
-            return "{" + ",".join(f"{name}:{_write(item)}" for name, item in value.items()) + "}"
+class _Writer(Writer):
+    null, true, false = "_", "T", "F"
+    handle, hexadecimal = "&", "#"
+    comma, colon = ",", ":"
+
+    def integer(self, number: int) -> str:
+        return _integer(number)
+
+    def contract(self, number: int, fields: Sequence[tuple[int, str]]) -> str:
+        return f"[{number}" + "".join(f"|{index}:{text}" for index, text in fields) + "]"
 
 
 def _integer(number: int) -> str:

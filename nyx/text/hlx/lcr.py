@@ -7,16 +7,17 @@ around its parts are free), 🜊number🜁0 a🜁1 b🜂 for a contract.
 
 from __future__ import annotations
 
-from nyx.text.hlx.notation import HEX, Reader, write_string
-from nyx.text.hlx.values import TAG, Contract, Handle, Value, check
+from collections.abc import Sequence
+
+from nyx.text.hlx.notation import HEX, Reader, Writer
+from nyx.text.hlx.values import TAG, Contract, Handle, Value
 
 BRACKETS = {"🜃": "🜄", "◇": "◆", "🜊": "🜂"}
 
 
 def write(value: Value) -> str:
     """The value in LC-R on one line. Raises ValueError for what values.check refuses."""
-    check(value)
-    return _write(value)
+    return _Writer().document(value)
 
 
 def read(text: str) -> Value:
@@ -24,27 +25,13 @@ def read(text: str) -> Value:
     return _Reader(text).document()
 
 
-def _write(value: Value) -> str:
-    match value:
-        case None:
-            return "∅"
-        case bool():
-            return "⊤" if value else "⊥"
-        case int() | float():
-            return repr(value)
-        case str():
-            return write_string(value)
-        case bytes():
-            return "⊠" + value.hex()
-        case Handle():
-            return "⟁" + value.tag
-        case Contract():
-            fields = (f"🜁{index} {_write(field)}" for index, field in value.fields.items())
-            return f"🜊{value.number}{''.join(fields)}🜂"
-        case list():
-            return f"🜃{', '.join(map(_write, value))}🜄"
-        case dict():
-            return "◇" + ", ".join(f"{name}: {_write(item)}" for name, item in value.items()) + "◆"
+class _Writer(Writer):
+    null, true, false = "∅", "⊤", "⊥"
+    handle, hexadecimal = "⟁", "⊠"
+    array, record = ("🜃", "🜄"), ("◇", "◆")
+
+    def contract(self, number: int, fields: Sequence[tuple[int, str]]) -> str:
+        return f"🜊{number}" + "".join(f"🜁{index} {text}" for index, text in fields) + "🜂"
 
 
 class _Reader(Reader):

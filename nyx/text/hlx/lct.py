@@ -10,9 +10,10 @@ a contract, and the name C of an object is written as a string, {"C":14}; every 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from nyx.text.hlx.notation import HEX, Reader, write_string
-from nyx.text.hlx.values import NAME, TAG, Contract, Handle, Value, check
+from nyx.text.hlx.notation import HEX, Reader, Writer
+from nyx.text.hlx.values import NAME, TAG, Contract, Handle, Value
 
 BRACKETS = {"[": "]", "{": "}"}
 WORDS: dict[str, Value] = {"NULL": None, "TRUE": True, "FALSE": False}
@@ -21,8 +22,7 @@ CONTRACT = re.compile(r"\{[ \t\r\n]*C[ \t\r\n]*:")
 
 def write(value: Value) -> str:
     """The value in LC-T on one line. Raises ValueError for what values.check refuses."""
-    check(value)
-    return _write(value)
+    return _Writer().document(value)
 
 
 def read(text: str) -> Value:
@@ -30,31 +30,16 @@ def read(text: str) -> Value:
     return _Reader(text).document()
 
 
-def _write(value: Value) -> str:
-    match value:
-        case None:
-            return "NULL"
-        case bool():
-            return "TRUE" if value else "FALSE"
-        case int() | float():
-            return repr(value)
-        case str():
-            return write_string(value)
-        case bytes():
-            return "#" + value.hex()
-        case Handle():
-            return "@" + value.tag
-        case Contract():
-            fields = (f",{index}={_write(field)}" for index, field in value.fields.items())
-            return f"{{C:{value.number}{''.join(fields)}}}"
-        case list():
-            return f"[{','.join(map(_write, value))}]"
-        case dict():
-            return "{" + ",".join(f"{_name(name)}:{_write(item)}" for name, item in value.items()) + "}"
+class _Writer(Writer):
+    null, true, false = "NULL", "TRUE", "FALSE"
+    handle, hexadecimal = "@", "#"
+    comma, colon = ",", ":"
 
+    def name(self, name: str) -> str:
+        return '"C"' if name == "C" else name
 
-def _name(name: str) -> str:
-    return '"C"' if name == "C" else name
+    def contract(self, number: int, fields: Sequence[tuple[int, str]]) -> str:
+        return f"{{C:{number}" + "".join(f",{index}={text}" for index, text in fields) + "}"
 
 
 class _Reader(Reader):

@@ -1,4 +1,4 @@
-"""What the notations share: a reader that walks through a text, and how strings and objects are written.
+"""What the notations share: a writer that walks through a value, and a reader that walks through a text.
 
 A notation is a module with write(value), read(text) and BRACKETS, the marks that open and those that close them.
 """
@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from nyx.errors import DataError
-from nyx.text.hlx.values import DEEPEST, MOST_DIGITS, NAME, Contract, Value
+from nyx.text.hlx.values import DEEPEST, MOST_DIGITS, NAME, Contract, Handle, Value, check
 
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 WHOLE = re.compile(r"[0-9]+")
@@ -34,6 +35,69 @@ class Notation(Protocol):
     def read(self, text: str) -> Value:
         """The value that `text` is. Raises DataError (65) with the position where it is none."""
         ...
+
+
+class Writer(ABC):
+    """How values are written. A notation subclasses it and says how it marks them.
+
+    null, true, false: those constants. handle, hexadecimal: what stands before a tag, and before the digits of bytes.
+    array, record: what stands around the parts of an array and of an object. comma, colon: between parts, and between
+    a name and its value.
+    """
+
+    null: str
+    true: str
+    false: str
+    handle: str
+    hexadecimal: str
+    array: tuple[str, str] = ("[", "]")
+    record: tuple[str, str] = ("{", "}")
+    comma = ", "
+    colon = ": "
+
+    def document(self, value: Value) -> str:
+        """The text of one value. Raises ValueError for what values.check refuses."""
+        check(value)
+        return self.value(value)
+
+    def value(self, value: Value) -> str:
+        """A value inside a text."""
+        match value:
+            case None:
+                return self.null
+            case bool():
+                return self.true if value else self.false
+            case int():
+                return self.integer(value)
+            case float():
+                return repr(value)
+            case str():
+                return json.dumps(value, ensure_ascii=False)  # JSON's escapes (RFC 8259, section 7)
+            case bytes():
+                return self.raw(value)
+            case Handle():
+                return self.handle + value.tag
+            case Contract():
+                return self.contract(value.number, [(n, self.value(field)) for n, field in value.fields.items()])
+            case list():
+                return self.comma.join(map(self.value, value)).join(self.array)
+            case dict():
+                pairs = (f"{self.name(name)}{self.colon}{self.value(item)}" for name, item in value.items())
+                return self.comma.join(pairs).join(self.record)
+
+    def integer(self, number: int) -> str:
+        return repr(number)
+
+    def raw(self, data: bytes) -> str:
+        return self.hexadecimal + data.hex()
+
+    def name(self, name: str) -> str:
+        """The name of an object's part."""
+        return name
+
+    @abstractmethod
+    def contract(self, number: int, fields: Sequence[tuple[int, str]]) -> str:
+        """A contract, of its fields as they are written."""
 
 
 class Reader:
@@ -171,11 +235,6 @@ def _unquote(text: str) -> str:
     string = json.loads(text)
     string.encode()  # a lone surrogate, written as an escape, is no character
     return string
-
-
-def write_string(text: str) -> str:
-    """In double quotes; a quote, a backslash and control characters as JSON escapes (RFC 8259, section 7)."""
-    return json.dumps(text, ensure_ascii=False)
 
 
 def balanced(text: str, brackets: Mapping[str, str]) -> bool:
