@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as in typing, which takes a while to import: `nyx` is to hear Ctrl-C before that
 if TYPE_CHECKING:
+    from typing import Any
+
     from nyx.configload import load_config
     from nyx.resource_aware_hrm import ResourceAwareHRM
     from nyx.text.prepare import load_corpus

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from nyx import __version__
+from nyx import __version__, console
 from nyx.errors import NyxError, UsageError
 
 CONFIG = click.option(
@@ -81,13 +79,10 @@ def generate(checkpoint: Path, prompt: str, length: int, temperature: float, top
     sampling = Sampling(temperature, top_k, top_p, seed)
     hrm = session.load_model(checkpoint, device or "auto", _say)
     hrm.vocabulary.encode(prompt)  # what the model never saw is refused before anything is written
-    out = sys.stdout.buffer
-    out.write(prompt.encode("utf-8", "replace"))
+    console.answer(prompt, raw=True)
     for character in characters(hrm, prompt, length, sampling):
-        out.write(character.encode("utf-8"))
-        out.flush()
-    out.write(b"\n")
-    out.flush()
+        console.answer(character, raw=True)
+    console.answer("\n")
 
 
 @cli.command("eval")
@@ -158,8 +153,7 @@ def devices(as_json: bool) -> None:
     if as_json:
         _print_json({"vulkan": here.vulkan_devices(), "cpu": here.cpu_name(), "auto": str(here.choose("auto"))})
     else:
-        for line in here.describe():
-            click.echo(line)
+        console.answer("".join(line + "\n" for line in here.describe()))
 
 
 @cli.command()
@@ -167,7 +161,7 @@ def doctor() -> None:
     """Check the installation: the native core, the shaders, and every device with a round trip."""
     from nyx import doctor as checks
 
-    if not checks.examine(click.echo):
+    if not checks.examine(lambda line: console.answer(line + "\n")):
         raise SystemExit(1)
 
 
@@ -180,7 +174,7 @@ def plan(configs: tuple[str, ...], sets: tuple[str, ...], steps: bool, vocab: in
     """Print the Programs of a training and the memory they need, without running anything."""
     from nyx.planning import describe
 
-    click.echo(describe(_load(configs, sets).config, vocab, steps=steps))
+    console.answer(describe(_load(configs, sets).config, vocab, steps=steps) + "\n")
 
 
 @cli.command()
@@ -232,7 +226,7 @@ def corpus_check(files: tuple[str, ...], as_json: bool, val_fraction: float, nor
     if as_json:
         _print_json(report.to_json())
     else:
-        click.echo("\n".join(report.lines()))
+        console.answer("\n".join(report.lines()) + "\n")
     report.refuse_faults()
 
 
@@ -249,7 +243,7 @@ def config_show(names: tuple[str, ...], sets: tuple[str, ...]) -> None:
     from nyx.configload import dump_yaml
 
     loaded = _load(names, sets)
-    click.echo(dump_yaml(loaded.config, loaded.origins), nl=False)
+    console.answer(dump_yaml(loaded.config, loaded.origins), raw=True)
 
 
 @config_group.command("schema")
@@ -270,37 +264,69 @@ def _load(names: tuple[str, ...], sets: tuple[str, ...], *, device: str | None =
 
 
 def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    console.answer(console.json_text(value) + "\n")
 
 
-def _say(text: str) -> None:
-    click.echo(text, err=True)
+_say = console.say
 
 
 def main() -> None:
-    """The `nyx` program: runs a command, turns errors into one line and the exit code of their kind."""
+    """Runs a command, turns errors into one line and the exit code of their kind, and exits with it."""
+    from nyx import signals
+
+    with signals.listening(lambda signum: signals.end_now(signum, "nyx: stopped"), ("SIGINT",)):
+        code = _run()
+    refused = console.close_streams()
+    if refused is not None and code == 0:
+        code = _failed(refused)
+    sys.exit(code)
+
+
+def _run() -> int:
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(prog_name="nyx", standalone_mode=False)
     except NyxError as error:
         _say(f"nyx: {error}")
-        code = error.exit_code
+        return error.exit_code
     except click.ClickException as error:
         _say(f"nyx: {error.format_message()}")
-        code = UsageError.exit_code
+        return UsageError.exit_code
     except (click.Abort, KeyboardInterrupt):
         _say("nyx: stopped")
-        code = 130
+        return 130
+    except SystemExit as ended:
+        code = ended.code
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        code = 0
-    except OSError as error:
-        _say(f"nyx: {error.strerror or error}: {error.filename or 'the output'}")
-        code = 74
-    except MemoryError:
+        return 0  # the reader of the output has seen enough
+    except (OSError, MemoryError) as error:
+        return _failed(error)
+    except Exception as error:
+        return _fault(error)
+    return code if isinstance(code, int) else 0
+
+
+def _failed(error: OSError | MemoryError) -> int:
+    if isinstance(error, MemoryError):
         _say("nyx: out of memory: lower train.batch_size, train.seq_len or the model's size")
-        code = 71
-    sys.exit(code if isinstance(code, int) else 0)
+        return 71
+    _say(f"nyx: {error.strerror or error}: {error.filename or 'the output'}")
+    return 74
+
+
+def _fault(error: Exception) -> int:
+    """A fault of Nyx itself: one line, and what its authors need in a file."""
+    import tempfile
+    import traceback
+
+    text = "".join(traceback.format_exception(error))
+    with tempfile.NamedTemporaryFile("w", prefix="nyx-fault-", suffix=".txt", delete=False, encoding="utf-8",
+                                     errors="backslashreplace") as file:  # fmt: skip
+        file.write(f"nyx {__version__}, Python {sys.version}\n{sys.argv[1:]}\n{text}")
+    _say(f"nyx: a fault in nyx itself ({type(error).__name__}: {error}); please report it with {file.name}")
+    return 1
 
 
 if __name__ == "__main__":
-    main()
+    from nyx.__main__ import main as program
+
+    program()

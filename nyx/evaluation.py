@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -53,7 +54,7 @@ class EvaluationProgram:
         self.inputs = Inputs(batch_size, seq_len, f"eval{batch_size}x{seq_len}.")
         self.program = evaluation(hrm.model, self.inputs, hrm.loss)
 
-    def run(self, part: Sequences | np.ndarray, limit: int | None) -> Evaluation:
+    def run(self, part: Sequences | np.ndarray, limit: int | None, poll: Callable[[], None]) -> Evaluation:
         backend, inputs = self.hrm.backend, self.inputs
         loss = correct = 0.0
         symbols = characters = size = 0
@@ -66,4 +67,5 @@ class EvaluationProgram:
             loss, correct, symbols = loss + float(sums[0]), correct + float(sums[1]), symbols + batch.count
             characters += self.hrm.vocabulary.count_characters(batch.y)
             size += self.hrm.vocabulary.count_bytes(batch.y)
+            poll()
         return Evaluation(loss / symbols, correct / symbols, symbols, max(1, characters), size)

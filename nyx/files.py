@@ -13,6 +13,7 @@ import secrets
 import stat
 import sys
 import zlib
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -27,6 +28,7 @@ Buffer = bytes | bytearray | memoryview
 AnyPath = str | os.PathLike[str]
 
 _TEMPORARY = f".nyx-tmp-{zlib.crc32(platform.node().encode('utf-8', 'replace')):08x}-"  # then the process and a token
+_newest_temporaries: deque[str] = deque(maxlen=16)  # one a thread, the others are gone
 _COPY_BYTES = 1 << 20
 _ADVICE = {
     errno.ENOSPC: "free some space or choose another place",
@@ -90,7 +92,15 @@ def sync_folder(folder: AnyPath) -> None:
 
 
 def _temporary_name(target: str) -> str:
-    return os.path.join(os.path.dirname(target), f"{_TEMPORARY}{os.getpid()}-{secrets.token_hex(6)}")
+    name = os.path.join(os.path.dirname(target), f"{_TEMPORARY}{os.getpid()}-{secrets.token_hex(6)}")
+    _newest_temporaries.append(name)
+    return name
+
+
+def remove_own_temporaries() -> None:
+    """Remove the temporary files that this process is writing now: for an end in the middle of that."""
+    for name in list(_newest_temporaries):
+        _remove_quietly(name)
 
 
 def _remove_quietly(path: str) -> None:

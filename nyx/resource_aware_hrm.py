@@ -286,16 +286,17 @@ class ResourceAwareHRM:
     # Use
 
     def evaluate(
-        self, part: Sequences | np.ndarray, *, seq_len: int, batch_size: int, limit: int | None = None
-    ) -> Evaluation:
+        self, part: Sequences | np.ndarray, *, seq_len: int, batch_size: int, limit: int | None = None,
+        poll: Callable[[], None] | None = None,
+    ) -> Evaluation:  # fmt: skip
         """Loss over windows of seq_len that cover a part of a corpus, or ids (N,) as one sequence, without overlap:
-        each target once, at most `limit` of them from the front."""
+        each target once, at most `limit` of them from the front. poll: called after each batch, and may raise."""
         rows = min(batch_size, self._training.rows) if self._training else batch_size
         while True:
             if (rows, seq_len) not in self._evaluations:
                 self._evaluations[rows, seq_len] = EvaluationProgram(self, rows, seq_len)
             try:
-                return self._evaluations[rows, seq_len].run(part, limit)
+                return self._evaluations[rows, seq_len].run(part, limit, poll or _nothing)
             except DeviceMemoryError as error:
                 if rows == 1:
                     raise
@@ -319,6 +320,10 @@ class ResourceAwareHRM:
     def close(self) -> None:
         """Frees the device."""
         self.backend.close()
+
+
+def _nothing() -> None:
+    """Where nobody wants to leave."""
 
 
 def _say_nothing(_: str) -> None:

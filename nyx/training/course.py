@@ -2,7 +2,7 @@
 
 What has to be kept for an exact resume is in the TrainingState, in its fields and its counters: `part_start` and
 `phase_start` (steps), `data_step` (batches of the part so far), `steps_per_epoch`, `epochs_before` (of the phase, when
-the part began).
+the part began), `owed` (what the last step was to do yet: nyx/training/trainer.py).
 """
 
 from __future__ import annotations
@@ -65,11 +65,11 @@ class Course:
                 f"the checkpoint is in part {state.stage + 1} of its plan, and the configuration has "
                 f"{len(self.plan)}: leave its stages or phases as they were"
             )
-        over = bool(state.counters.pop("part_over", 0)) and not state.finished
-        if state.counters.pop("patience_over", 0):
+        over, owing = bool(state.counters.pop("part_over", 0)) and not state.finished, "owed" in state.counters
+        if not owing and state.counters.pop("patience_over", 0):
             state.counters["evaluations_without_gain"] = 0
         self._enter(part)
-        over = over or state.step >= self.end
+        over = (over or state.step >= self.end) and not owing  # what the last step owes comes first
         state.finished = over and self.last  # a finished training goes on where its configuration asks for more now
         return over and not self.last
 

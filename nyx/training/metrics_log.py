@@ -46,11 +46,6 @@ def to_line(record: Mapping[str, Any]) -> str:
     return json.dumps(_plain(record), allow_nan=False, separators=(",", ":"))
 
 
-def append_metrics(path: AnyPath, record: Mapping[str, Any]) -> None:
-    """Append one record to the file. Raises StorageError."""
-    append_line(path, to_line(record))
-
-
 def mark_resume(path: AnyPath, attempt: int, parent: int, from_step: int) -> None:
     """Say that all that follows is `attempt`, going on from step `from_step` of attempt `parent`."""
     marker = {"event": RESUME, "attempt": attempt, "parent": parent, "from_step": from_step}

@@ -3,12 +3,13 @@ log."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import time
 from collections.abc import Callable
 from typing import TextIO
+
+from nyx import console
 
 
 def duration(seconds: float) -> str:
@@ -25,7 +26,7 @@ class Monitor:
         self._stream = stream or sys.stderr
         self._log = log
         self._waiting: list[str] = []  # lines said before there is a log
-        self._terminal = self._stream.isatty()
+        self._terminal = self._stream is not None and self._stream.isatty()
         self._drawn = 0.0
         self._width = 0
 
@@ -39,7 +40,7 @@ class Monitor:
     def line(self, text: str) -> None:
         """A line that stays."""
         self._erase()
-        self._write(text + "\n")
+        console.write(self._stream, text + "\n")
         if self._log is not None:
             self._log(text)
         else:
@@ -52,22 +53,14 @@ class Monitor:
             return
         self._drawn = now
         self._erase()
-        text = text[: max(1, shutil.get_terminal_size().columns - 1)]
+        text = console.visible(text)[: max(1, shutil.get_terminal_size().columns - 1)]
         self._width = len(text)
-        self._write(text)
+        console.write(self._stream, text)
 
     def _erase(self) -> None:
         if self._width:
-            self._write("\r" + " " * self._width + "\r")
+            console.erase(self._stream, self._width)
             self._width = 0
-
-    def _write(self, text: str) -> None:
-        try:
-            self._stream.write(text)
-            self._stream.flush()
-        except (BrokenPipeError, ValueError):
-            # The reader went away, which must not end a training. Open until the process ends.
-            self._stream = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 class Pace:

@@ -22,13 +22,15 @@ from typing import Any
 import numpy as np
 
 from nyx import files
+from nyx.console import visible
 from nyx.errors import RunDirectoryError, StorageError
 from nyx.files import show_path
 from nyx.training.checkpoint import Checkpoint, CheckpointInfo, load
 from nyx.training.checkpoint_folder import BEST, LATEST, TEMPLATE, CheckpointFolder
 from nyx.training.metrics_log import FILE as METRICS
-from nyx.training.metrics_log import append_metrics, mark_resume, to_line
+from nyx.training.metrics_log import mark_resume, to_line
 from nyx.training.published import CHECKPOINTS, RUN_FILE, find_run, make_way, read_run
+from nyx.training.sidefile import SideFile
 
 CONFIG, STATUS, LOG, SAMPLES, GATES, LOCK = "config.yaml", "status.json", "train.log", "samples.txt", "gates", ".lock"
 NAME_BYTES = 150  # of the 255 a file system allows: the date and a number come on top
@@ -58,6 +60,9 @@ class RunDirectory:
         self.id, self.parent_id, self.attempt = "", "", 0
         self._own_ids: set[str] = set()
         self._noted: str | None = None
+        self._log, self._metrics, self._status, self._samples = (
+            SideFile(path / name, lambda text: self.say(text)) for name in (LOG, METRICS, STATUS, SAMPLES)
+        )
         self._lock = _take(path / LOCK)
         folders = [path, path / CHECKPOINTS, path / GATES, *([keeping.published.parent] if keeping.published else [])]
         for folder in folders:
@@ -197,7 +202,7 @@ class RunDirectory:
         training = replace(
             info.training, run_id=self.id, run_dir=str(self.path), parent_id=self.parent_id, attempt=self.attempt
         )
-        files.sync_file(self.path / METRICS)
+        self._metrics.sync()
         info = replace(info, training=training)
         path = self.checkpoints.save(tensors, info, best=best, extra_names=extra_names)
         self._publish(path)
@@ -206,19 +211,19 @@ class RunDirectory:
 
     def log(self, text: str) -> None:
         """Append to train.log what the terminal said."""
-        files.append_line(self.path / LOG, text)
+        self._log.append(visible(text))
 
     def metrics(self, record: Mapping[str, Any]) -> None:
         """Append a record, with its `step`, to metrics.jsonl; what is not finite becomes null."""
-        append_metrics(self.path / METRICS, record)
+        self._metrics.append(to_line(record))
 
     def status(self, values: Mapping[str, Any]) -> None:
         """Replace status.json; atomic for readers, not synced (it is written often and tells only of the moment)."""
-        files.write_text(self.path / STATUS, to_line(values) + "\n", durable=False)
+        self._status.replace(to_line(values) + "\n")
 
     def sample(self, step: int, text: str) -> None:
         """Append a text the model wrote to samples.txt."""
-        files.append_line(self.path / SAMPLES, f"--- step {step}\n{text}\n")
+        self._samples.append(f"--- step {step}\n{visible(text)}\n")
 
     def gate(self, name: str, result: Mapping[str, Any]) -> None:
         """Write the result of a quality gate to gates/NAME.json."""
@@ -227,6 +232,8 @@ class RunDirectory:
     def close(self) -> None:
         """Give the directory back."""
         if self._lock is not None:
+            for file in (self._metrics, self._log, self._samples):
+                file.catch_up()
             os.close(self._lock)
             self._lock = None
 

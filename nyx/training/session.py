@@ -23,8 +23,8 @@ from nyx.errors import (
     ConfigError,
     DataError,
     DeviceLostError,
-    DivergenceError,
     NyxError,
+    Stopped,
     StorageError,
     UsageError,
 )  # fmt: skip
@@ -150,14 +150,14 @@ def _train(trainer: CharacterLanguageTrainer, make_run: Callable[[], RunDirector
         monitor.line(f"run directory: {show_path(run.path)}; steps {trainer.state.step} to {trainer.course.max_steps}")
         try:
             result = trainer.train_character_language_model()
-        except (DeviceLostError, DivergenceError) as error:
+        except Stopped as error:
+            run.log(str(error))
+            raise
+        except NyxError as error:
             saved = trainer.result.checkpoint
             where = f": nyx resume {shlex.quote(str(saved))}" if saved else " (none is saved yet)"
             run.log(f"{error}{where}")
             raise type(error)(f"{error}{where}") from error
-        except NyxError as error:
-            run.log(str(error))
-            raise
         finally:
             with contextlib.suppress(DeviceLostError):  # a lost device says so once
                 hrm.close()

@@ -3,20 +3,21 @@ samples and saves, and can stop anywhere."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 import nyx
 from nyx.config import Config
-from nyx.errors import ConfigError, DivergenceError, Stopped
-from nyx.generation import Sampling
+from nyx.errors import ConfigError, DeviceLostError, DivergenceError, Stopped, StorageError
+from nyx.generation import Sampling, generate
 from nyx.resource_aware_hrm import Evaluation, ResourceAwareHRM
 from nyx.text.prepare import Corpus
 from nyx.training import forecast
@@ -24,8 +25,12 @@ from nyx.training.checkpoint import Checkpoint, CheckpointInfo, TrainingState
 from nyx.training.course import Course
 from nyx.training.monitor import Monitor, Pace, duration
 from nyx.training.rundir import RunDirectory
-from nyx.training.signals import StopRequest
+from nyx.training.stop import StopRequest, StopRequested
 
+SAVING = "a checkpoint"
+EVALUATION, SAMPLE = 1, 2  # what a step may owe: it was left in the middle, and comes first on resume
+RETRY = 1.0  # seconds before the last try to save
+DISK_RATE = 200e6  # bytes per second, until a checkpoint was written
 BEST_NAME, FINAL_NAME = "phase{phase}_BEST_epoch{epoch}.ckpt", "phase{phase}_FINAL_epoch{epoch}.ckpt"
 
 
@@ -77,6 +82,14 @@ class CharacterLanguageTrainer:
         self._pace = Pace()
         self._saved_at = time.monotonic()
         self._last_loss: float | None = None
+        self.kept: int | None = self.state.step if checkpoint else None
+        """The step of the newest state that is safe."""
+        self._failed = 0  # saves in a row; after the first one the next step tries again
+        self._missed = (0, False, False)  # the step of the last of them, and what it was
+        self._working = ""  # on what, beside the steps
+        self._intact = True
+        self._step_seconds, self._save_seconds = 0.0, self.hrm.model.parameters.count() * 12 / DISK_RATE
+        self.stop = StopRequest(self._first, self._second)
         if checkpoint is not None:
             self._go_on(checkpoint)
             return
@@ -107,12 +120,28 @@ class CharacterLanguageTrainer:
         return dict(self.result.metrics)
 
     def _run(self, enough: Callable[[], bool]) -> TrainingResult:
-        with StopRequest() as stop:
-            while not self.state.finished and not enough():
-                self._update()
-                self._after_update(stop)
+        with StopRequest(self._first, self._second) as self.stop:
+            try:
+                if "owed" in self.state.counters:
+                    self._after_update()
+                while not self.state.finished and not enough():
+                    self._update()
+                    self._after_update()
+                if self._failed:
+                    self._save_at_last()
+            except BaseException as error:
+                self._rescue(error)
+                raise
         self.result.step = self.state.step
         return self.result
+
+    def _rescue(self, error: BaseException) -> None:
+        """Before an error ends the training: what is good is saved, if it can be."""
+        if not self._intact or self._failed or isinstance(error, (Stopped, DivergenceError, DeviceLostError)):
+            return
+        if self.kept != self.state.step and not self.state.finished:
+            with contextlib.suppress(Exception):  # the error that ends the training is the one to tell
+                self._save()
 
     # Parts
 
@@ -149,42 +178,83 @@ class CharacterLanguageTrainer:
     def _update(self) -> None:
         state, counters, course = self.state, self.state.counters, self.course
         batch = course.batch()
+        start, self._intact = time.monotonic(), False
         self.hrm.process_character_training_batch(batch, state.step, course.learning_rate())
         state.micro_batch = self.hrm.micro_batch  # halved where the device ran out of memory
         course.advance(batch)
+        self._step_seconds = max(time.monotonic() - start, self._step_seconds / 2)
         counters["window_chars"] = counters.get("window_chars", 0) + batch.count
+        self._intact = True
         self._pace.add(batch.count)
         loss = "" if self._last_loss is None else f"  loss {self._last_loss:.4f}"
         self.monitor.progress(f"{self._step()}{loss}  {self._pace.rate():,.0f} chars/s  ETA {self._eta()}")
 
-    def _after_update(self, stop: StopRequest) -> None:
-        state, train, every = self.state, self.course.part.train, self.config.checkpoint
+    def _after_update(self) -> None:
+        """What is due after a step. A stop leaves an evaluation or a sample in the middle, which the step then owes."""
+        state, counters, train = self.state, self.state.counters, self.course.part.train
+        owed = counters.pop("owed", 0)
         over = state.step >= self.course.end
-        if over or _due(train.log_every, state.step):
+        if not owed and (over or _due(train.log_every, state.step)):
             self._log()
         improved = False
-        if self.course.text.val.targets and (over or _due(train.eval_every, state.step)):
-            improved = self._timed(self._evaluate)
-            over = over or bool(state.counters.get("patience_over"))
-        if (over and train.sample_every) or _due(train.sample_every, state.step):
-            self._timed(self._sample)
-        epochs = every.every_epochs and not state.epoch_steps and state.epoch % every.every_epochs == 0
-        timely = 0 < every.every_minutes <= (time.monotonic() - self._saved_at) / 60
-        if over or improved or timely or epochs or _due(every.every_steps, state.step):
+        try:
+            if owed <= EVALUATION and self.course.text.val.targets and (over or _due(train.eval_every, state.step)):
+                improved = self._owing(EVALUATION, "the evaluation", self._evaluate)
+            over = over or bool(counters.get("patience_over"))
+            if (over and train.sample_every) or _due(train.sample_every, state.step):
+                self._owing(SAMPLE, "the sample", self._sample)
+        except StopRequested:
+            self._stop(best=improved)
+        if over or improved or self._must_save():
             state.finished = over and self.course.last
-            state.counters["part_over"] = int(over)
-            self._timed(lambda: self._save(best=improved, over=over))
-        if stop.signum is not None and not state.finished:
-            self._stop(stop.signum)
+            counters["part_over"] = int(over)
+            self._save(best=improved, over=over)
+        if self.stop.signum is not None and not state.finished:
+            self._stop()
         if over and not state.finished:
             self._begin_next()
 
-    def _stop(self, signum: int) -> None:
-        if self.result.checkpoint is None or self.state.counters.get("saved_step") != self.state.step:
-            self._save()
+    def _owing(self, which: int, words: str, work: Callable[[], Any]) -> Any:
+        """Does what the step owes until it is done, whatever ends it."""
+        self.state.counters["owed"], self._working = which, words
+        found = self._timed(work)
+        del self.state.counters["owed"]
+        self._working = ""
+        return found
+
+    def _must_save(self) -> bool:
+        state, every = self.state, self.config.checkpoint
+        epochs = every.every_epochs and not state.epoch_steps and state.epoch % every.every_epochs == 0
+        timely = 0 < every.every_minutes <= (time.monotonic() - self._saved_at) / 60
+        return timely or bool(epochs) or _due(every.every_steps, state.step) or self._failed == 1
+
+    def _stop(self, *, best: bool = False) -> NoReturn:
+        """Ends a training that is not finished, after it was saved."""
+        assert self.stop.signum is not None
+        if self.kept != self.state.step or "owed" in self.state.counters:
+            self._save(best=best)
+        if self._failed:
+            self._save_at_last()
         path = shlex.quote(str(self.config.checkpoint.path))
         where = f", everything is saved; go on with: nyx resume {path}" if self.run else ""
-        raise Stopped(f"stopped at step {self.state.step} of {self.course.max_steps}{where}", signum)
+        raise Stopped(f"stopped at step {self.state.step} of {self.course.max_steps}{where}", self.stop.signum)
+
+    def _first(self) -> str:
+        """What a first signal waits for, and about how long."""
+        step = self.state.step + (not self._intact)
+        seconds = (self._save_seconds if self.run else 0.0) + (0.0 if self._intact else self._step_seconds)
+        what = f"step {step} is finished"
+        if self._working:
+            what = f"{self._working} is left in the middle" if self._working != SAVING else "a checkpoint is written"
+        then = f", step {step} is saved" if self.run and self._working != SAVING else ""
+        return f"{what}{then} (about {seconds:.0f} s)" if seconds >= 1 else f"{what}{then} (within a second)"
+
+    def _second(self) -> str:
+        """What a second signal leaves."""
+        if self.kept is None:
+            return "nothing, since no state is saved yet"
+        lost = self.state.step - self.kept
+        return f"step {self.kept}" + (f" ({lost} more are given up)" if lost else "")
 
     # What is done beside the steps
 
@@ -217,8 +287,9 @@ class CharacterLanguageTrainer:
         self.hrm.read_sums(reset=False)
         with self.hrm.averaged():
             found = self.hrm.evaluate(
-                self.course.text.val, seq_len=train.seq_len, batch_size=train.batch_size, limit=train.eval_chars
-            )
+                self.course.text.val, seq_len=train.seq_len, batch_size=train.batch_size, limit=train.eval_chars,
+                poll=self.stop.check,
+            )  # fmt: skip
         self.result.validation = found
         self._record(found.metrics("val/"))
         if not math.isfinite(found.loss):
@@ -244,7 +315,10 @@ class CharacterLanguageTrainer:
         prompt = self._prompt()
         sampling = Sampling(options.temperature, options.top_k, options.top_p, self.config.seed)
         with self.hrm.averaged():
-            text = self.hrm.generate_text(prompt, options.length, sampling)
+            text = prompt
+            for character in generate(self.hrm, prompt, options.length, sampling):
+                text += character
+                self.stop.check()
         self.monitor.line("sample:\n" + "\n".join("  | " + line for line in text.splitlines()))
         if self.run:
             self.run.sample(self.state.step, text)
@@ -260,15 +334,46 @@ class CharacterLanguageTrainer:
         return whole[: whole.rfind(" ", 0, 24) + 1 or 24]
 
     def _save(self, *, best: bool = False, over: bool = False) -> None:
-        self.state.counters["saved_step"] = self.state.step
+        """Saves the state. A save that fails is told; it is tried again after the next step and at the end, or at once
+        where a part ends and the next one begins."""
+        before, self._working = self._working, SAVING
+        try:
+            self._timed(lambda: self._write(best=best, over=over))
+        except StorageError as error:
+            self._failed, self._missed = self._failed + 1, (self.state.step, best, over)
+            next_one = over and not self.course.last
+            again = "in a second" if next_one else "after the next step" if self._failed == 1 and not over else "later"
+            self.monitor.line(f"warning: {self._not_saved(error)}; it is tried again {again}")
+            if next_one:
+                with contextlib.suppress(StorageError):
+                    self._save_at_last()
+        finally:
+            self._working = before
+
+    def _save_at_last(self) -> None:
+        """The last try of a save that failed. Raises StorageError."""
+        time.sleep(RETRY)
+        step, best, over = self._missed
+        try:
+            self._write(best=best and step == self.state.step, over=over and step == self.state.step)
+        except StorageError as error:
+            raise StorageError(self._not_saved(error)) from error
+
+    def _not_saved(self, error: StorageError) -> str:
+        return f"step {self.state.step} is not saved: {error}; what is kept: {self._second()}"
+
+    def _write(self, *, best: bool, over: bool) -> None:
+        start = self._saved_at = time.monotonic()
         tensors, info = self.snapshot()
-        self._saved_at = time.monotonic()
-        if not self.run:
-            return
-        names = [BEST_NAME] * best + [FINAL_NAME] * (over and self.course.part.ends) if self.course.part.phase else []
-        path = self.run.save(tensors, info, best=best, extra_names=names)
-        self.result.checkpoint = path
-        self.result.checkpoints = [*(p for p in self.result.checkpoints if p != path and p.exists()), path]
+        if self.run:
+            several = self.course.part.phase
+            names = [BEST_NAME] * best + [FINAL_NAME] * (over and self.course.part.ends) if several else []
+            path = self.run.save(tensors, info, best=best, extra_names=names)
+            self.result.checkpoint = path
+            self.result.checkpoints = [*(p for p in self.result.checkpoints if p != path and p.exists()), path]
+            self.kept = self.state.step
+        self._save_seconds = time.monotonic() - start
+        self._failed = 0
 
     def snapshot(self) -> tuple[dict[str, np.ndarray], CheckpointInfo]:
         """The tensors and the metadata of a checkpoint. Raises DivergenceError when a value is not finite."""
