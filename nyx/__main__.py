@@ -19,6 +19,7 @@ def main() -> None:
     from nyx import console
 
     console.open_streams()
+    console.hear_warnings()
     from nyx import cli
 
     cli.main()

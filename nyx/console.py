@@ -13,6 +13,8 @@ import os
 import re
 import select
 import sys
+import threading
+import warnings
 from typing import Any, TextIO
 
 _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -76,6 +78,13 @@ def open_streams() -> None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
         elif mode == "w" and isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def hear_warnings() -> None:
+    """What Python and libraries would print on their own, with lines of code, comes as one line through here."""
+    warnings.showwarning = lambda message, category, *_, **__: say(f"warning: {message}")
+    sys.unraisablehook = lambda fault: say(f"warning: {fault.exc_type.__name__}: {fault.exc_value}")
+    threading.excepthook = lambda fault: say(f"warning: {fault.exc_type.__name__}: {fault.exc_value}")
 
 
 def close_streams() -> OSError | None:

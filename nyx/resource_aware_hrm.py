@@ -180,6 +180,11 @@ class ResourceAwareHRM:
         """
         self._train.update(batch, step, lr, self._make_room)
 
+    @property
+    def updating(self) -> bool:
+        """Whether an update has begun and is not done: no state to save."""
+        return self._train.updating
+
     def read_sums(self, *, reset: bool = True) -> Sums:
         """Loss and right predictions since the last reset. Raises DivergenceError if a value was not finite."""
         return self._train.read_sums(reset)

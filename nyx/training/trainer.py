@@ -137,7 +137,7 @@ class CharacterLanguageTrainer:
 
     def _rescue(self, error: BaseException) -> None:
         """Before an error ends the training: what is good is saved, if it can be."""
-        if not self._intact or self._failed or isinstance(error, (Stopped, DivergenceError, DeviceLostError)):
+        if self.hrm.updating or self._failed or isinstance(error, (Stopped, DivergenceError, DeviceLostError)):
             return
         if self.kept != self.state.step and not self.state.finished:
             with contextlib.suppress(Exception):  # the error that ends the training is the one to tell
@@ -243,11 +243,14 @@ class CharacterLanguageTrainer:
         """What a first signal waits for, and about how long."""
         step = self.state.step + (not self._intact)
         seconds = (self._save_seconds if self.run else 0.0) + (0.0 if self._intact else self._step_seconds)
-        what = f"step {step} is finished"
-        if self._working:
-            what = f"{self._working} is left in the middle" if self._working != SAVING else "a checkpoint is written"
-        then = f", step {step} is saved" if self.run and self._working != SAVING else ""
-        return f"{what}{then} (about {seconds:.0f} s)" if seconds >= 1 else f"{what}{then} (within a second)"
+        parts = [] if self._intact else [f"step {step} is finished"]
+        if self._working == SAVING:
+            parts.append("a checkpoint is written")
+        elif self._working:
+            parts.append(f"{self._working} is left in the middle")
+        if self.run and self._working != SAVING:
+            parts.append(f"step {step} is saved")
+        return f"{', '.join(parts) or 'at once'} ({f'about {seconds:.0f} s' if seconds >= 1 else 'within a second'})"
 
     def _second(self) -> str:
         """What a second signal leaves."""

@@ -61,6 +61,8 @@ class Training:
         self.totals = np.zeros(4)
         """Loss, right predictions and micro-batches since the last reset, of whole batches only."""
         self._make_inputs()
+        self.updating = False
+        """Whether an update has begun and is not done: the state is neither that before it nor that after it."""
         self.dropout = getattr(config.model, "dropout", 0.0) > 0
         self.carry: Carry | None = None
         if isinstance(hrm.model, ActHrm):
@@ -156,8 +158,10 @@ class Training:
             self._gradients_with_room(batch, step, key, segment, make_room)
             if self.hybrid:
                 self._send("grad", self.hrm.backend, self.home)
+            self.updating = True
             self._step_with_room(key, step, lr, make_room)
             self.give_weights()
+        self.updating = False
         self.recent.append((step, batch))
 
     def _gradients_with_room(
