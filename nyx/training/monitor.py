@@ -39,7 +39,7 @@ class Monitor:
 
     def line(self, text: str) -> None:
         """A line that stays."""
-        self._erase()
+        self.end()
         console.write(self._stream, text + "\n")
         if self._log is not None:
             self._log(text)
@@ -52,12 +52,13 @@ class Monitor:
         if not self._terminal or now - self._drawn < 0.1:
             return
         self._drawn = now
-        self._erase()
+        self.end()
         text = console.visible(text)[: max(1, shutil.get_terminal_size().columns - 1)]
         self._width = len(text)
         console.write(self._stream, text)
 
-    def _erase(self) -> None:
+    def end(self) -> None:
+        """Takes the progress line away."""
         if self._width:
             console.erase(self._stream, self._width)
             self._width = 0

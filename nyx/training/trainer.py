@@ -130,6 +130,7 @@ class CharacterLanguageTrainer:
                 if self._failed:
                     self._save_at_last()
             except BaseException as error:
+                self.monitor.end()
                 self._rescue(error)
                 raise
         self.result.step = self.state.step
@@ -243,14 +244,11 @@ class CharacterLanguageTrainer:
         """What a first signal waits for, and about how long."""
         step = self.state.step + (not self._intact)
         seconds = (self._save_seconds if self.run else 0.0) + (0.0 if self._intact else self._step_seconds)
-        parts = [] if self._intact else [f"step {step} is finished"]
-        if self._working == SAVING:
-            parts.append("a checkpoint is written")
-        elif self._working:
-            parts.append(f"{self._working} is left in the middle")
-        if self.run and self._working != SAVING:
-            parts.append(f"step {step} is saved")
-        return f"{', '.join(parts) or 'at once'} ({f'about {seconds:.0f} s' if seconds >= 1 else 'within a second'})"
+        left = f"{self._working} is left in the middle, " if self._working not in ("", SAVING) else ""
+        done = [] if self._intact else ["finished"]
+        done += ["saved"] if self.run else []
+        what = f"step {step} is {' and '.join(done)}" if done else "it ends"
+        return f"{left}{what} ({f'about {seconds:.0f} s' if seconds >= 1 else 'within a second'})"
 
     def _second(self) -> str:
         """What a second signal leaves."""
@@ -363,7 +361,8 @@ class CharacterLanguageTrainer:
             raise StorageError(self._not_saved(error)) from error
 
     def _not_saved(self, error: StorageError) -> str:
-        return f"step {self.state.step} is not saved: {error}; what is kept: {self._second()}"
+        safe = "no state is safe yet" if self.kept is None else f"step {self.kept} is safe"
+        return f"step {self.state.step} is not saved: {error}; {safe}"
 
     def _write(self, *, best: bool, over: bool) -> None:
         start = self._saved_at = time.monotonic()

@@ -124,7 +124,7 @@ def test_a_checkpoint_is_tried_again_after_the_next_step(monkeypatch: pytest.Mon
     assert ours.run and steps_saved(ours.run) == [7, 9, 10]
     (warning,) = (line for line in said if line.startswith("warning: "))
     assert warning.startswith("warning: step 6 is not saved: cannot write runs/") and "ENOSPC" in warning
-    assert warning.endswith("what is kept: step 3 (3 more are given up); it is tried again after the next step")
+    assert warning.endswith("step 3 is safe; it is tried again after the next step")
 
 
 def test_a_checkpoint_that_fails_twice_waits_for_its_next_turn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +142,7 @@ def test_the_last_save_is_tried_twice(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_run_whose_last_save_failed_ends_with_74(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(StorageError, match=r"step 10 is not saved: .*; what is kept: step 9") as error:
+    with pytest.raises(StorageError, match=r"step 10 is not saved: .*; step 9 is safe") as error:
         saves(monkeypatch, lambda n: n >= 3)
     assert error.value.exit_code == 74
     assert load("models/hrm.ckpt").info().training.step == 9
