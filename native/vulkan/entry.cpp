@@ -5,15 +5,18 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <type_traits>
 
 #include "errors.hpp"
+#include "vulkan/library.hpp"
 
 VULKAN_HPP_DEFAULT_DISPATCH_LOADER_DYNAMIC_STORAGE
 
 namespace nyx {
 namespace {
 
-using Table = vk::DispatchLoaderDynamic;
+// Vulkan-Hpp moves its names between namespaces (vk::detail since header 301), its macros stay: the type has no name here.
+using Table = std::remove_reference_t<decltype(VULKAN_HPP_DEFAULT_DISPATCHER)>;
 
 thread_local Scope* current_scope = nullptr;
 
@@ -149,31 +152,51 @@ void install() {
     table().vkFlushMappedMemoryRanges = flush_nothing;
 }
 
+// All of a list that Vulkan gives in two calls.
+template <typename Item, typename Enumerate>
+std::vector<Item> all_of(Enumerate enumerate) {
+    uint32_t count = 0;
+    if (enumerate(&count, nullptr) < 0) return {};
+    std::vector<Item> items(count);
+    if (enumerate(&count, items.data()) < 0) return {};
+    items.resize(count);
+    return items;
+}
+
 bool has_layer(const char* wanted) {
-    for (const auto& layer : vk::enumerateInstanceLayerProperties()) {
+    for (const auto& layer : all_of<VkLayerProperties>(table().vkEnumerateInstanceLayerProperties)) {
         if (std::strcmp(layer.layerName, wanted) == 0) return true;
     }
     return false;
 }
 
-Loader make_loader() {
-    static vk::DynamicLoader* library = nullptr;  // never closed: drivers keep threads that run its code
-    if (!library) {
-        try {
-            library = new vk::DynamicLoader("libvulkan.so.1");
-        } catch (const std::runtime_error&) {
-            device_error("there is no Vulkan loader here: libvulkan.so.1 is missing (Debian: apt install libvulkan1)");
-        }
+bool has_instance_extension(const char* wanted) {
+    const auto all = all_of<VkExtensionProperties>([](uint32_t* count, VkExtensionProperties* items) {
+        return table().vkEnumerateInstanceExtensionProperties(nullptr, count, items);
+    });
+    for (const auto& extension : all) {
+        if (std::strcmp(extension.extensionName, wanted) == 0) return true;
     }
-    table().init(library->getProcAddress<PFN_vkGetInstanceProcAddr>("vkGetInstanceProcAddr"));
+    return false;
+}
+
+Loader make_loader() {
+    static void* entry = nullptr;  // of the library, which stays open
+    std::string tried;
+    if (!entry) entry = find_vulkan(tried);
+    if (!entry) {
+        device_error("there is no Vulkan loader here: " + tried + " cannot be opened (Debian: apt install libvulkan1)");
+    }
+    table().init(reinterpret_cast<PFN_vkGetInstanceProcAddr>(entry));
     if (!table().vkCreateInstance) device_error("the Vulkan loader here is broken: it has no vkCreateInstance");
 
     Loader result;
-    result.api_version = table().vkEnumerateInstanceVersion ? vk::enumerateInstanceVersion() : VK_API_VERSION_1_0;
+    result.api_version = VK_API_VERSION_1_0;
+    if (table().vkEnumerateInstanceVersion) table().vkEnumerateInstanceVersion(&result.api_version);
     if (result.api_version < VK_API_VERSION_1_1) device_error("the Vulkan loader here is too old: Vulkan 1.1 is needed");
     result.api_version = std::min<uint32_t>(result.api_version, VK_API_VERSION_1_3);
 
-    std::vector<const char*> layers;
+    std::vector<const char*> layers, extensions;
     const char* validate = std::getenv("NYX_VALIDATION");
     if (validate && std::strcmp(validate, "1") == 0) {
         layers.push_back("VK_LAYER_KHRONOS_validation");
@@ -181,14 +204,30 @@ Loader make_loader() {
             device_error("NYX_VALIDATION=1, but the validation layer is missing (Debian: apt install vulkan-validationlayers)");
         }
     }
-    const vk::ApplicationInfo application("nyx", 1, "nyx", 1, result.api_version);
-    try {
-        result.instance = vk::createInstance(vk::InstanceCreateInfo({}, &application, layers, {}));
-    } catch (const vk::IncompatibleDriverError&) {
-        device_error("no Vulkan driver is installed here (a GPU's own driver, or Debian's mesa-vulkan-drivers)");
-    } catch (const vk::SystemError& error) {
-        device_error(std::string("Vulkan does not start here: ") + error.what());
+    VkApplicationInfo application{};
+    application.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO;
+    application.pApplicationName = application.pEngineName = "nyx";
+    application.applicationVersion = application.engineVersion = 1;
+    application.apiVersion = result.api_version;
+    VkInstanceCreateInfo info{};
+    info.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO;
+    info.pApplicationInfo = &application;
+    // A driver over another interface (MoltenVK over Metal) is listed only for those who ask for such.
+    if (has_instance_extension("VK_KHR_portability_enumeration")) {
+        extensions.push_back("VK_KHR_portability_enumeration");
+        info.flags = VK_INSTANCE_CREATE_ENUMERATE_PORTABILITY_BIT_KHR;
     }
+    info.enabledLayerCount = static_cast<uint32_t>(layers.size());
+    info.ppEnabledLayerNames = layers.data();
+    info.enabledExtensionCount = static_cast<uint32_t>(extensions.size());
+    info.ppEnabledExtensionNames = extensions.data();
+    VkInstance instance = nullptr;
+    const VkResult made = table().vkCreateInstance(&info, nullptr, &instance);
+    if (made == VK_ERROR_INCOMPATIBLE_DRIVER) {
+        device_error("no Vulkan driver is installed here (a GPU's own driver, or Debian's mesa-vulkan-drivers)");
+    }
+    if (made < 0) device_error("Vulkan does not start here: vkCreateInstance gives " + std::to_string(made));
+    result.instance = instance;
     table().init(result.instance);
     install();
     return result;

@@ -146,6 +146,8 @@ Features::Features(vk::PhysicalDevice device, uint32_t api) {
     offer(&timeline_, VK_API_VERSION_1_2, "VK_KHR_timeline_semaphore");
     offer(&subgroup_, VK_API_VERSION_1_3, "VK_EXT_subgroup_size_control");
     offer(&cooperative_, UINT32_MAX, "VK_KHR_cooperative_matrix");
+    const char* portability = "VK_KHR_portability_subset";  // must be enabled where it is offered
+    if (has_extension(device, portability)) extensions_.push_back(portability);
     device.getFeatures2(reinterpret_cast<vk::PhysicalDeviceFeatures2*>(&features_));
     cooperative_.robustBufferAccess = VK_FALSE;
     features_.features = {};  // nothing of Vulkan 1.0 is needed; robust buffer access would cost speed

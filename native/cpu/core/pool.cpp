@@ -1,6 +1,4 @@
 // The threads that CPU kernels share. They sleep while there is nothing to do, after a short wait for the next kernel.
-#include <pthread.h>
-
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -11,6 +9,7 @@
 #include <system_error>
 #include <thread>
 
+#include "fork.hpp"
 #include "kernels.hpp"
 
 namespace nyx::cpu {
@@ -132,11 +131,11 @@ Pool& pool() {
     if (!the_pool) {
         const std::lock_guard<std::mutex> lock(*making);
         if (!the_pool) {
-            static const int registered = pthread_atfork(nullptr, nullptr, [] {
+            static std::once_flag once;
+            std::call_once(once, in_forked_child, [] {
                 the_pool = nullptr;
                 making = new std::mutex;
             });
-            (void)registered;
             the_pool = new Pool;
         }
     }
