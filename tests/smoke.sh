@@ -8,7 +8,8 @@ cd "$folder"
 
 fail() { echo "smoke: $1" >&2; exit 1; }
 
-"$nyx" train --config smoke.yaml --device vulkan --set train.log_every=1 2>train.txt &
+# A shell ignores SIGINT in what it starts in the background, and a training leaves an ignored signal ignored.
+env --default-signal=INT "$nyx" train --config smoke.yaml --device vulkan --set train.log_every=1 2>train.txt &
 pid=$!
 for _ in $(seq 600); do
     grep -q '^step 30/' train.txt && break
