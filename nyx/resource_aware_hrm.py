@@ -24,6 +24,7 @@ from nyx.tensor import Tensor
 from nyx.text.batches import Batch
 from nyx.text.sequences import Sequences
 from nyx.text.vocabulary import Vocabulary
+from nyx.training.finite import require_finite
 from nyx.training.programs import Decoder, Loss
 from nyx.training.updates import Sums, Training
 
@@ -185,8 +186,13 @@ class ResourceAwareHRM:
         return self._train.read_sums(reset)
 
     def training_state(self) -> tuple[dict[str, np.ndarray], dict[str, int]]:
-        """Everything an exact resume needs: tensors (`model.*`, `optim.*`, `state.*`) and the optimizer's counts."""
-        return self._train.state()
+        """Everything an exact resume needs: tensors (`model.*`, `optim.*`, `state.*`) and the optimizer's counts.
+
+        Raises DivergenceError when one of them has a value that is not finite.
+        """
+        tensors, updates = self._train.state()
+        require_finite(tensors)
+        return tensors, updates
 
     def load_training_state(self, tensors: Mapping[str, np.ndarray]) -> None:
         """Takes the tensors that `training_state` gave."""

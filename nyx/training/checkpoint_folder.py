@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 
 from nyx.errors import CheckpointError, ConfigError, MissingInputError, NyxError, StorageError
-from nyx.files import make_folder, publish, show_path, storage_errors, sync_folder, write_text
+from nyx.files import make_folder, publish, read_own, show_path, storage_errors, sync_folder, write_text
 from nyx.training import container
 from nyx.training.checkpoint import Checkpoint, CheckpointInfo, load, save
 
 TEMPLATE = "step-{step:08d}.ckpt"
 BEST, LATEST, SUPERSEDED = "best", "latest", "superseded"
 BETWEEN = "_step-"
+POINTER_BYTES = 4096  # of `best` and `latest`, at most
 _FIELD = re.compile(r"\{(step|epoch|phase)(?::(0?[0-9]{0,2})d?)?\}")
 
 
@@ -143,13 +144,11 @@ class CheckpointFolder:
 
     def pointer(self, which: str) -> Path | None:
         """The file that `best` or `latest` names, when there is one."""
-        with storage_errors("read", self.path / which):
-            try:
-                name = (self.path / which).read_text("utf-8").removesuffix("\n")
-            except (FileNotFoundError, NotADirectoryError, IsADirectoryError, UnicodeDecodeError):
-                return None
-        path = self.path / name
-        return path if name and os.sep not in name and path.is_file() else None
+        try:
+            name = (read_own(self.path / which, POINTER_BYTES) or b"").decode("utf-8").removesuffix("\n")
+        except (StorageError, UnicodeDecodeError):
+            return None
+        return self.path / name if name and os.sep not in name and os.path.isfile(self.path / name) else None
 
     def prune(self) -> None:
         """Remove what the template made and neither the newest `keep_last`, `best` nor `latest` needs."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nyx.errors import CheckpointError, MissingInputError, NyxError, StorageError
-from nyx.files import open_input, publish, show_path
+from nyx.files import publish, read_own, show_path
 from nyx.training import container
 from nyx.training.checkpoint import Checkpoint, CheckpointInfo, load
 from nyx.training.checkpoint_folder import SUPERSEDED, CheckpointFolder
@@ -22,9 +22,8 @@ CHECKPOINTS = "checkpoints"
 def read_run(folder: Path) -> dict[str, Any] | None:
     """run.json of a run's directory, or None when this is no run's directory."""
     try:
-        with open(open_input(folder / RUN_FILE), "rb") as file:
-            run = json.loads(file.read(RUN_BYTES))
-    except (NyxError, OSError, ValueError, RecursionError):
+        run = json.loads(read_own(folder / RUN_FILE, RUN_BYTES) or b"")
+    except (StorageError, ValueError, RecursionError):
         return None
     return run if isinstance(run, dict) and isinstance(run.get("id"), str) and run["id"] else None
 

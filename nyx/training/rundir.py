@@ -31,6 +31,7 @@ from nyx.training.metrics_log import append_metrics, mark_resume, to_line
 from nyx.training.published import CHECKPOINTS, RUN_FILE, find_run, make_way, read_run
 
 CONFIG, STATUS, LOG, SAMPLES, GATES, LOCK = "config.yaml", "status.json", "train.log", "samples.txt", "gates", ".lock"
+CONFIG_BYTES, STATUS_BYTES, LOCK_BYTES = 64 << 20, 1 << 20, 10  # that are read, at most
 NAME_BYTES = 150  # of the 255 a file system allows: the date and a number come on top
 
 
@@ -155,10 +156,7 @@ class RunDirectory:
 
     def _change_config(self, text: str) -> None:
         """The configuration of this attempt; another one that was there stays under another name."""
-        try:
-            before = (self.path / CONFIG).read_bytes()
-        except OSError:
-            before = b""
+        before = files.read_own(self.path / CONFIG, CONFIG_BYTES) or b""
         if before != text.encode("utf-8", "backslashreplace"):
             files.write_atomic(self.path / f"config.before-attempt-{self.attempt}.yaml", before)
             files.write_text(self.path / CONFIG, text)
@@ -259,8 +257,8 @@ def open_checkpoint(path: Path, say: Callable[[str], None], prefixes: Iterable[s
 def read_status(path: Path) -> dict[str, Any] | None:
     """status.json of a run's directory, or None when there is none yet."""
     try:
-        status = json.loads((path / STATUS).read_bytes())
-    except (OSError, ValueError):
+        status = json.loads(files.read_own(path / STATUS, STATUS_BYTES) or b"")
+    except (StorageError, ValueError, RecursionError):
         return None
     return status if isinstance(status, dict) else None
 
@@ -286,8 +284,8 @@ def _take(path: Path) -> int:
             os.write(descriptor, str(os.getpid()).encode())
         return descriptor
     try:
-        owner = path.read_text("ascii")[:10]
-    except (OSError, ValueError):
+        owner = (files.read_own(path, LOCK_BYTES) or b"").decode("ascii")
+    except (StorageError, ValueError):
         owner = ""
     process = f"process {owner}" if owner.isdecimal() else "another process"
     raise RunDirectoryError(f"run directory {shown} is in use by {process}; wait for it, stop it, or start a new run")
