@@ -64,9 +64,7 @@ def storage_errors(action: str, path: AnyPath) -> Iterator[None]:
         yield
     except OSError as error:
         if isinstance(error, NotAFileError):
-            raise StorageError(
-                f"cannot {action} {show_path(path)}: it is not a regular file; move it away"
-            ) from error
+            raise StorageError(f"cannot {action} {show_path(path)}: it is not a regular file; move it away") from error
         code = error.errno or 0
         reason = f"{os.strerror(code) if code else error} ({errno.errorcode.get(code, code)})"
         advice = _ADVICE.get(code, "choose another place")
@@ -204,6 +202,15 @@ def open_own(path: AnyPath, flags: int) -> int:
         return descriptor
     os.close(descriptor)
     raise NotAFileError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+
+def require_own(path: AnyPath) -> None:
+    """Raises StorageError when there is something at the name of a file that Nyx itself writes and it is no regular
+    file."""
+    with storage_errors("write", path):
+        _refuse_special(os.fspath(path))
+        if os.path.islink(path):
+            raise NotAFileError(errno.ELOOP, os.strerror(errno.ELOOP))
 
 
 def read_own(path: AnyPath, limit: int) -> bytes | None:

@@ -274,8 +274,10 @@ class ResourceAwareHRM:
         Raises MissingInputError, and CheckpointError when the file is damaged or of another model, vocabulary or text.
         """
         from nyx.training.checkpoint import load
+        from nyx.training.fit import check
 
         session, found = self._trainer, load(Path(path))
+        check(found)
         info = found.info()
         if info.vocabulary != self.vocabulary.to_json():
             raise CheckpointError(f"{path} has another vocabulary; make the model with that of the checkpoint")
