@@ -21,7 +21,8 @@ COUNTS = ("step", "epoch", "epoch_steps", "stage", "phase", "chars_seen", "attem
 COUNTERS: dict[str, tuple[int, int]] = {
     "part_start": (0, MOST), "phase_start": (0, MOST), "data_step": (0, MOST), "steps_per_epoch": (1, MOST),
     "epochs_before": (0, MOST), "window_chars": (0, MOST), "saved_step": (0, MOST), "part_over": (0, 1),
-    "patience_over": (0, 1), "evaluations_without_gain": (0, MOST), "only_phase": (1, MOST),
+    "patience_over": (0, 1), "owed": (0, 2),
+    "log_owed": (0, 1), "window_more": (0, MOST), "evaluations_without_gain": (0, MOST), "only_phase": (1, MOST),
 }  # fmt: skip
 """Counters of whole numbers, with the least and the most each may be."""
 NEEDED = ("updates", "part_start", "phase_start", "data_step", "steps_per_epoch", "epochs_before")
