@@ -95,7 +95,11 @@ def read_config(values: dict[str, Any], path: AnyPath) -> Config:
     try:
         return Config.from_dict(values)
     except ConfigError as error:
-        raise CheckpointError(f"{show_path(path)} has a configuration this Nyx cannot read: {error}") from error
+        first, *more = str(error).splitlines()
+        others = f" (and {len(more)} more faults)" if more else ""
+        raise CheckpointError(
+            f"{show_path(path)} has a configuration this Nyx cannot read: {first[:1000]}{others}"
+        ) from error
 
 
 def _check_export(checkpoint: Checkpoint) -> None:
