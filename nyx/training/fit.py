@@ -78,9 +78,11 @@ def require_header(config: Config, vocabulary: Vocabulary) -> None:
         return
     sizes = {key: len(json.dumps(text, ensure_ascii=False).encode()) for key, text in metadata.items()}
     too_much = f"a checkpoint's header would have {size:,} bytes, and {container.HEADER_LIMIT:,} is the most"
-    room = container.HEADER_LIMIT - (size - sizes["vocabulary"])
+    room = container.HEADER_LIMIT - (size - sizes["vocabulary"]) - 200
     if sizes["vocabulary"] == max(sizes.values()) and room > 0:
-        fitting = int(len(vocabulary.characters) * room / sizes["vocabulary"])
+        # In the header's JSON one of the vocabulary's JSON takes 7 bytes, and beyond U+FFFF, as two surrogates, 14.
+        long = sum(ord(character) > 0xFFFF for character in vocabulary.characters)
+        fitting = room // 14 if room <= 14 * long else long + (room - 14 * long) // 7
         raise DataError(
             f"{too_much}: the vocabulary has {len(vocabulary.characters):,} characters; set data.max_characters to "
             f"{fitting} or less, and data.unknown to bytes or skip"

@@ -77,7 +77,7 @@ def doubt(target: Path, info: CheckpointInfo, home: Path, folder: Path = Path())
     target: that name (checkpoint.path) from here. home: the directory of the run. folder: what the checkpoint's
     relative paths are relative to. The name counts when the run is where the checkpoint
     says it is, and there is a checkpoint at that name, or nothing yet in a place where this run may have begun one:
-    beneath `folder` or beside the run, and in no hidden folder there.
+    beneath `folder`, in no hidden folder there.
     """
     shown, run = show_path(target), info.training.run_dir
     if not run or os.path.realpath(folder / run) != os.path.realpath(home):
@@ -89,10 +89,9 @@ def doubt(target: Path, info: CheckpointInfo, home: Path, folder: Path = Path())
     except MissingInputError:
         if os.path.lexists(target):
             return f"{shown} cannot be read"
-    real = Path(os.path.realpath(target.parent), target.name)
-    for near in (Path(os.path.realpath(folder)), Path(os.path.realpath(home)).parent.parent):
-        if real.is_relative_to(near) and not any(part.startswith(".") for part in real.relative_to(near).parts):
-            return ""
+    real, near = Path(os.path.realpath(target.parent), target.name), Path(os.path.realpath(folder))
+    if real.is_relative_to(near) and not any(part.startswith(".") for part in real.relative_to(near).parts):
+        return ""
     return f"there is no {shown}"
 
 

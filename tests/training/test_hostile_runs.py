@@ -55,10 +55,14 @@ def put_huge(path: Path) -> None:
         file.truncate(1 << 38)
 
 
+def put_nonsense(path: Path) -> None:
+    path.write_bytes(b"\xff{[\0\n" * 3)
+
+
 KINDS: dict[str, Callable[[Path], None]] = {
     "pipe": os.mkfifo, "socket": put_socket, "link": put_link, "link to a folder": put_link_to_folder,
     "dangling link": lambda path: path.symlink_to("nothing here"), "folder": Path.mkdir, "device": put_device,
-    "huge": put_huge, "file of no use": lambda path: path.write_bytes(b"\xff{[\0\n" * 3) and None,
+    "huge": put_huge, "file of no use": put_nonsense,
 }  # fmt: skip
 FOLDERS = ("checkpoints", "gates", "checkpoints/superseded")
 CASES = [(name, kind) for name in NAMES for kind in KINDS if not (name in FOLDERS and kind == "folder")]
