@@ -75,9 +75,8 @@ def doubt(target: Path, info: CheckpointInfo, home: Path, folder: Path = Path())
     """Why the newest state is not kept at a name that only a checkpoint says, in words; "" where the name counts.
 
     target: that name (checkpoint.path) from here. home: the directory of the run. folder: what the checkpoint's
-    relative paths are relative to. The name counts when the run is where the checkpoint
-    says it is, and there is a checkpoint at that name, or nothing yet in a place where this run may have begun one:
-    beneath `folder`, in no hidden folder there.
+    relative paths are relative to. The name counts when the run is where the checkpoint says it is, and there is a
+    checkpoint at that name, or nothing yet but beneath `folder` and in no hidden folder there.
     """
     shown, run = show_path(target), info.training.run_dir
     if not run or os.path.realpath(folder / run) != os.path.realpath(home):

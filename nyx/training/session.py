@@ -128,6 +128,7 @@ def _places(config: Config, checkpoint: Checkpoint, named: Path, given: Containe
     that do not count here. named: what the user named, which is renewed. given: keys that a person gave."""
     info, stored, default = checkpoint.info(), config.checkpoint.path, CheckpointConfig().path
     home = find_run(info, Path(checkpoint.path), Path(config.run_dir))
+    home = home or find_run(info, Path(checkpoint.path), Path(Config.model_fields["run_dir"].default))
     chosen: Path | str = named if named.is_file() and CHECKPOINTS not in named.absolute().parts else default
     published, run_dir, target = stored, config.run_dir, Path(stored)
     if home is None:
