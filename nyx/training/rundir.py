@@ -129,14 +129,22 @@ class RunDirectory:
         return run
 
     @classmethod
-    def settle(cls, checkpoint: Checkpoint, keeping: Keeping, *, say: Callable[[str], None] | None = None) -> None:
+    def settle(
+        cls,
+        checkpoint: Checkpoint,
+        keeping: Keeping,
+        *,
+        home: Path | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
         """Publish the newest state of a run that ended, for good or by a crash, before it could; `best` and `latest`
         follow. Nothing is done about a state that is not its run's newest, nor while another process has the run.
 
-        checkpoint: wholly loaded. Raises StorageError, RunDirectoryError.
+        checkpoint: wholly loaded. home: the directory of its run, where it is known. Raises StorageError,
+        RunDirectoryError.
         """
         info, target = checkpoint.info(), keeping.published
-        home = find_run(info, Path(checkpoint.path), keeping.runs)
+        home = home or find_run(info, Path(checkpoint.path), keeping.runs)
         if home is None or target is None:
             return
         newest = next(iter(CheckpointFolder(home / CHECKPOINTS, keeping.template).entries()[0]), None)
