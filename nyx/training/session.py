@@ -35,7 +35,7 @@ from nyx.text.check import examine_text
 from nyx.text.corpus import Text
 from nyx.text.prepare import Corpus, load_text, make_vocabulary, prepare
 from nyx.text.vocabulary import Vocabulary
-from nyx.training.checkpoint import WEIGHTS, Checkpoint
+from nyx.training.checkpoint import Checkpoint
 from nyx.training.checkpoint_folder import check_template
 from nyx.training.monitor import Monitor
 from nyx.training.plan import longest_window, parts_of, parts_of_phase
@@ -235,17 +235,6 @@ def _stored_config(checkpoint: Checkpoint) -> Config:
         raise CheckpointError(
             f"{show_path(checkpoint.path)} has a configuration this Nyx cannot read: {error}"
         ) from error
-
-
-def load_model(path: Path, device: str, say: Any) -> ResourceAwareHRM:
-    """The model of a checkpoint on a device, for evaluation and generation."""
-    checkpoint = open_checkpoint(path, say, WEIGHTS)
-    config, info = _stored_config(checkpoint), checkpoint.info()
-    hrm = ResourceAwareHRM(config.model, Vocabulary.from_json(info.vocabulary), device)
-    train = parts_of(config)[info.training.stage].train
-    hrm.window, hrm.loss = train.seq_len, train.loss
-    hrm.load_weights(checkpoint.weights())
-    return hrm
 
 
 def _prepare(text: Text, vocabulary: Vocabulary, config: Config, monitor: Monitor) -> Corpus:

@@ -1,0 +1,128 @@
+"""A trained model in a file, a checkpoint or what `nyx export` wrote, and what the file says of how it is used."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nyx.config import Config
+from nyx.errors import CheckpointError, ConfigError, UsageError
+from nyx.files import show_path
+from nyx.resource_aware_hrm import ResourceAwareHRM
+from nyx.text.vocabulary import Vocabulary
+from nyx.training.checkpoint import WEIGHTS, Checkpoint, CheckpointInfo, export_weights
+from nyx.training.plan import parts_of
+from nyx.training.rundir import open_checkpoint
+
+EXPORTED = {
+    "data": (
+        *("val_fraction", "split_by", "normalization", "cut", "pack", "fields", "arrange", "match", "min_chars"),
+        *("max_chars", "max_characters", "unknown"),
+    ),
+    "train": ("batch_size", "seq_len", "loss", "eval_chars"),
+}
+"""Keys that say how a text is measured: what an export keeps beside the model, its vocabulary and the seed of pairs."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """checkpoint: the file. config: how it was trained, with the sections data and train of the part of its plan that
+    it was in. info: the metadata of a training, None of an export."""
+
+    checkpoint: Checkpoint
+    config: Config
+    vocabulary: Vocabulary
+    info: CheckpointInfo | None
+
+    @property
+    def path(self) -> Path:
+        return Path(self.checkpoint.path)
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """The weights to use, by the model's names."""
+        return dict(self.checkpoint.tensors) if self.info is None else self.checkpoint.weights()
+
+    def model(self, device: str) -> ResourceAwareHRM:
+        """The model on a device. Raises DeviceError, DeviceMemoryError, CheckpointError for other weights."""
+        hrm = ResourceAwareHRM(self.config.model, self.vocabulary, device)
+        hrm.window, hrm.loss = self.config.train.seq_len, self.config.train.loss
+        hrm.load_weights(self.weights())
+        return hrm
+
+    def texts(self) -> tuple[str, ...]:
+        """The files, folders and patterns that it was trained on. Raises UsageError for an export, which keeps none."""
+        if self.info is None:
+            raise UsageError(f"{show_path(self.path)} does not say which text it was trained on: name TEXT")
+        return self.config.data.path
+
+    def settings(self) -> dict[str, Any]:
+        """The keys that an export keeps, by section."""
+        values = self.config.to_dict()
+        kept = {section: {key: values[section][key] for key in keys} for section, keys in EXPORTED.items()}
+        return {"seed": values["seed"], "model": values["model"], **kept}
+
+
+def export(trained: Trained, path: Path) -> int:
+    """Writes the weights with what using them takes; returns how many tensors. Raises UsageError for what is an
+    export already, StorageError."""
+    if trained.info is None:
+        raise UsageError(f"{show_path(trained.path)} is an export already; copy the file")
+    return export_weights(trained.checkpoint, path, trained.settings())
+
+
+def is_export(checkpoint: Checkpoint) -> bool:
+    """Whether a file holds weights alone, and nothing that a training could go on from."""
+    return "training" not in checkpoint.metadata
+
+
+def open_trained(path: Path, say: Callable[[str], None]) -> Trained:
+    """The trained model of a checkpoint, a run's directory or an export, with the weights alone. Raises as
+    `open_checkpoint` does, and CheckpointError for a configuration that this Nyx cannot read."""
+    checkpoint = open_checkpoint(path, say, WEIGHTS)
+    if not is_export(checkpoint):
+        info = checkpoint.info()
+        return Trained(checkpoint, _of_part(checkpoint, info), Vocabulary.from_json(info.vocabulary), info)
+    checkpoint = open_checkpoint(path, say)
+    vocabulary = Vocabulary.from_json(checkpoint.metadata.get("vocabulary", ""))
+    values = _settings(checkpoint)
+    data, train = ({**section} if isinstance(section := values.get(key), dict) else {} for key in ("data", "train"))
+    data = {"normalization": vocabulary.normalization} | data
+    return Trained(
+        checkpoint, stored_config(values | {"data": data, "train": {"max_steps": 1} | train}, path), vocabulary, None
+    )
+
+
+def stored_config(values: dict[str, Any], path: Path) -> Config:
+    """The configuration that stands in a file. Raises CheckpointError when this Nyx cannot read it."""
+    try:
+        return Config.from_dict(values)
+    except ConfigError as error:
+        raise CheckpointError(f"{show_path(path)} has a configuration this Nyx cannot read: {error}") from error
+
+
+def _settings(checkpoint: Checkpoint) -> dict[str, Any]:
+    try:
+        values = json.loads(checkpoint.metadata.get("config", ""))
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{show_path(checkpoint.path)} does not say which model its weights are of; export again")
+    return values
+
+
+def _of_part(checkpoint: Checkpoint, info: CheckpointInfo) -> Config:
+    path = Path(checkpoint.path)
+    config, stage = stored_config(info.config, path), info.training.stage
+    plan = parts_of(config)
+    if not 0 <= stage < len(plan):
+        raise CheckpointError(
+            f"{show_path(path)} is in part {stage + 1} of its plan, and its configuration has {len(plan)}; "
+            "use another checkpoint"
+        )
+    part = plan[stage]
+    return config.model_copy(update={"data": part.data, "train": part.train, "curriculum": (), "phases": ()})
