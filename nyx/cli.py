@@ -6,12 +6,15 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nyx import __version__
 from nyx.errors import NyxError, UsageError
+
+if TYPE_CHECKING:
+    from nyx.trained import Trained
 
 CONFIG = click.option(
     "--config", "-c", "configs", multiple=True, metavar="FILE",
@@ -35,17 +38,20 @@ def cli() -> None:
 @DEVICE
 @click.option("--out", metavar="CKPT", help="Where the newest state is kept (checkpoint.path).")
 @click.option("--run-dir", type=EXISTING, metavar="DIR", help="The run's own directory; by default a new one in runs/.")
-@click.option("--init-from", type=EXISTING, metavar="CKPT", help="Start with the weights of this checkpoint.")
+@click.option("--init-from", type=EXISTING, metavar="CKPT",
+              help="Start with the weights, and by default the model, of this checkpoint or export.")
 @click.option("--phase", type=click.IntRange(1), metavar="N", help="This phase of the plan alone.")
 @click.option("--memory-budget", metavar="SIZE", help="The most memory to take, such as 8GB (memory_budget).")
 def train(text: tuple[str, ...], configs: tuple[str, ...], sets: tuple[str, ...], device: str | None, out: str | None,
           run_dir: Path | None, init_from: Path | None, phase: int | None,
           memory_budget: str | None) -> None:  # fmt: skip
     """Train a model, on the files TEXT (- for standard input) or on what the configuration names."""
+    from nyx.trained import open_trained
     from nyx.training import session
 
-    loaded = _load(configs, sets, device=device, text=text, out=out, memory_budget=memory_budget)
-    session.train(loaded, run_path=run_dir, init_from=init_from, phase=phase)
+    parent = None if init_from is None else open_trained(init_from, _say)
+    loaded = _load(configs, sets, parent, device=device, text=text, out=out, memory_budget=memory_budget)
+    session.train(loaded, run_path=run_dir, parent=parent, phase=phase)
 
 
 @cli.command()
@@ -270,13 +276,17 @@ def config_schema() -> None:
     _print_json(schema())
 
 
-def _load(names: tuple[str, ...], sets: tuple[str, ...], *, device: str | None = None, text: tuple[str, ...] = (),
-          out: str | None = None, memory_budget: str | None = None) -> Any:  # fmt: skip
+def _load(names: tuple[str, ...], sets: tuple[str, ...], parent: Trained | None = None, *, device: str | None = None,
+          text: tuple[str, ...] = (), out: str | None = None, memory_budget: str | None = None) -> Any:  # fmt: skip
+    """The configuration; the model of `parent` where nothing says otherwise."""
     from nyx.configload import load
 
     given: dict[str, Any] = {"device": device, "data.path": list(text) or None, "checkpoint.path": out}
     given["memory_budget"] = memory_budget
-    return load(names, sets, overrides={key: value for key, value in given.items() if value is not None})
+    overrides = {key: value for key, value in given.items() if value is not None}
+    if parent is None:
+        return load(names, sets, overrides=overrides)
+    return load(names, sets, overrides=overrides, beneath=parent.beneath(), beneath_source=str(parent.path))
 
 
 def _print_json(value: Any) -> None:

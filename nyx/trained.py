@@ -14,7 +14,7 @@ from nyx.config import Config
 from nyx.errors import CheckpointError, ConfigError, UsageError
 from nyx.files import show_path
 from nyx.resource_aware_hrm import ResourceAwareHRM
-from nyx.text.vocabulary import Vocabulary
+from nyx.text.vocabulary import BYTES, FIXED, Vocabulary
 from nyx.training.checkpoint import WEIGHTS, Checkpoint, CheckpointInfo, export_weights
 from nyx.training.plan import parts_of
 from nyx.training.rundir import open_checkpoint
@@ -60,11 +60,26 @@ class Trained:
             raise UsageError(f"{show_path(self.path)} does not say which text it was trained on: name TEXT")
         return self.config.data.path
 
+    def beneath(self) -> dict[str, dict[str, Any]]:
+        """What a configuration that says nothing of it takes from here for a training with these weights: the model,
+        with room for more symbols, and the Unicode form of its vocabulary."""
+        model = self.config.to_dict()["model"]
+        del model["vocab_size"]
+        if not is_fixed(self.vocabulary, model["vocabulary"]):
+            model["vocabulary"] = "corpus"
+        return {"model": model, "data": {"normalization": self.vocabulary.normalization}}
+
     def settings(self) -> dict[str, Any]:
         """The keys that an export keeps, by section."""
         values = self.config.to_dict()
         kept = {section: {key: values[section][key] for key in keys} for section, keys in EXPORTED.items()}
         return {"seed": values["seed"], "model": values["model"], **kept}
+
+
+def is_fixed(vocabulary: Vocabulary, name: str) -> bool:
+    """Whether it is that fixed vocabulary, with or without bytes."""
+    characters, specials = FIXED.get(name, ("", ()))
+    return vocabulary.characters == characters and vocabulary.specials in (specials, specials + BYTES)
 
 
 def export(trained: Trained, path: Path) -> int:

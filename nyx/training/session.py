@@ -7,7 +7,7 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ import numpy as np
 import nyx
 from nyx import config as configuration
 from nyx import configload
-from nyx.config import Config
+from nyx.config import CheckpointConfig, Config
+from nyx.configfit import shorter_warm_up
 from nyx.configload import Loaded, dump_yaml
 from nyx.errors import (
     CheckpointError,
@@ -24,6 +25,7 @@ from nyx.errors import (
     DataError,
     DeviceLostError,
     DivergenceError,
+    MissingInputError,
     NyxError,
     StorageError,
     UsageError,
@@ -34,21 +36,26 @@ from nyx.resource_aware_hrm import ResourceAwareHRM
 from nyx.text.check import examine_text
 from nyx.text.corpus import Text
 from nyx.text.prepare import Corpus, load_text, make_vocabulary, prepare
+from nyx.text.sources import STDIN
 from nyx.text.vocabulary import Vocabulary
-from nyx.training.checkpoint import Checkpoint
-from nyx.training.checkpoint_folder import check_template
+from nyx.trained import Trained, is_export, is_fixed, stored_config
+from nyx.training.checkpoint_folder import BEST, check_template
 from nyx.training.monitor import Monitor
+from nyx.training.place import HERE, Place, find_place, published_name
 from nyx.training.plan import longest_window, parts_of, parts_of_phase
+from nyx.training.remarks import jump_of_rate, lower_rate, verdict
 from nyx.training.rundir import Keeping, RunDirectory, open_checkpoint, require_empty
 from nyx.training.trainer import CharacterLanguageTrainer, TrainingResult
 
 
 def train(
-    loaded: Loaded, *, run_path: Path | None = None, init_from: Path | None = None, phase: int | None = None
+    loaded: Loaded, *, run_path: Path | None = None, parent: Trained | None = None, phase: int | None = None
 ) -> TrainingResult:
-    """A new training. run_path: its directory instead of one in run_dir. init_from: a checkpoint whose weights and
+    """A new training. run_path: its directory instead of one in run_dir. parent: the model whose weights and
     vocabulary it starts with; symbols it never saw get new rows. phase: this phase of the plan alone."""
     config, monitor = loaded.config, Monitor()
+    for note in loaded.notes:
+        monitor.line(note)
     _check_output(config)
     if run_path is None:
         _check_folder(Path(config.run_dir), "another run_dir")
@@ -56,17 +63,20 @@ def train(
         require_empty(run_path)
     if phase is not None:
         parts_of_phase(parts_of(config), phase)
-        if phase > 1 and init_from is None:
+        if phase > 1 and parent is None:
             raise UsageError(f"--phase {phase} starts from what the phase before it left: name it with --init-from")
-    parent = None if init_from is None else open_checkpoint(init_from, monitor.line)
     if parent is not None:
         _compare(parent, config, monitor)
+        if loaded.origins["model.kind"] == show_path(parent.path):
+            monitor.line(f"the model is that of {show_path(parent.path)}")
+    _announce_stdin(config, monitor)
     text = load_text(config, monitor.line)
     if parent is None:
         vocabulary = make_vocabulary(config.model.vocabulary, text, config.model.vocab_size, config.data)
     else:
         vocabulary = _vocabulary_of(parent, config, text)
     corpus = _prepare(text, vocabulary, config, monitor)
+    config = _fit_warm_up(loaded, corpus, monitor)
     _look_through(text, config, monitor)
     hrm = _open(config, vocabulary, monitor)
     if parent is not None:
@@ -75,28 +85,42 @@ def train(
     trainer = CharacterLanguageTrainer(
         hrm, corpus, config, keep_weights=parent is not None, phase=phase, monitor=monitor
     )
-    return _train(trainer, lambda: _new_run(hrm, corpus, config, run_path, parent, monitor))
+    result = _train(trainer, lambda: _new_run(hrm, corpus, config, run_path, parent, monitor))
+    return _judge(trainer, result, fresh=parent is None)
 
 
 def resume(
     path: Path, sets: Sequence[str] = (), device: str | None = None, *, any_corpus: bool = False
 ) -> TrainingResult:
-    """Goes on from a checkpoint, exactly where it stopped, with the settings in `sets` changed.
+    """Goes on from a checkpoint, exactly where it stopped, with the settings in `sets` changed: in its run's own
+    directory, wherever it is resumed from, or in a new one where that is not there.
 
     Raises ConfigError when the architecture would change, CheckpointError when the corpus did and not any_corpus.
     """
     monitor = Monitor()
     checkpoint = open_checkpoint(path, monitor.line)
+    if is_export(checkpoint):
+        raise CheckpointError(
+            f"{show_path(path)} holds weights alone, and no training to go on with; start one from them: "
+            f"nyx train TEXT --init-from {shlex.quote(str(path))}"
+        )
     info = checkpoint.info()
-    before = _stored_config(checkpoint)
+    before = stored_config(info.config, path)
     overrides = {} if device is None else {"device": device}
-    config = configload.amend(info.config, show_path(path), sets, overrides=overrides).config
-    _check_output(config)
+    loaded = configload.amend(info.config, show_path(path), sets, overrides=overrides)
+    given = {key for key, origin in loaded.origins.items() if origin != show_path(path)}
+    place = find_place(info, path, Path(checkpoint.path))
+    config = place.stored(loaded.config, given)
+    if place.home is None and info.training.run_id:
+        config, place = _without_home(config, place, path, given, monitor)
+    local = place.local(config)
+    _check_output(local)
     _announce(before, config, monitor)
     vocabulary = Vocabulary.from_json(info.vocabulary)
     if info.training.finished and not _asks_for_more(before, config):
         return _finished(path, info.training.step, config, monitor)
-    text = load_text(config, monitor.line)
+    _announce_stdin(local, monitor, "" if "data.path" in given else f"nyx resume {shlex.quote(str(path))} < TEXT")
+    text = load_text(local, monitor.line)
     corpus = _prepare(text, vocabulary, config, monitor)
     if corpus.sha256 != info.corpus_sha256 and not any_corpus:
         raise CheckpointError(
@@ -107,15 +131,84 @@ def resume(
 
     def make_run() -> RunDirectory:
         return RunDirectory.resume(
-            checkpoint, config.name, dump_yaml(config), _about(config, hrm, corpus), _keeping(config), say=monitor.line
-        )
+            checkpoint, config.name, dump_yaml(config), _about(config, hrm, corpus), _keeping(local),
+            home=place.home, recorded=place.recorded, say=monitor.line,
+        )  # fmt: skip
 
     trainer = CharacterLanguageTrainer(hrm, corpus, config, checkpoint=checkpoint, monitor=monitor)
     trainer.result.checkpoint = path
     if trainer.state.finished:
         hrm.close()
         return _finished(path, info.training.step, config, monitor)
-    return _train(trainer, make_run)
+    if corpus.sha256 != info.corpus_sha256:
+        trainer.state.best_val_loss = trainer.state.best_step = None
+        trainer.state.counters.pop("evaluations_without_gain", None)
+        monitor.line(f"{corpus.name} is another text: the best validation loss and patience are counted anew")
+    if jump := jump_of_rate(before, info.training, trainer.course):
+        monitor.line(jump)
+    return _judge(trainer, _train(trainer, make_run), fresh=False)
+
+
+def _fit_warm_up(loaded: Loaded, corpus: Corpus, monitor: Monitor) -> Config:
+    """The configuration with a warm-up that a training of so many epochs has room for, as `give_way` does for steps.
+
+    Raises ConfigError when a person chose one that is longer than the training.
+    """
+    config, train = loaded.config, loaded.config.train
+    if train.epochs is None or not train.warmup_steps or len(parts_of(config)) > 1:
+        return config
+    rows = train.batch_size * train.grad_accum_steps
+    steps = train.epochs * corpus.batches(train.seq_len, rows, config.seed).steps_per_epoch
+    why = f"{train.epochs} epochs of this text are {steps} steps"
+    if "train.warmup_steps" in loaded.chosen:
+        if train.warmup_steps > steps:
+            raise ConfigError(f"train.warmup_steps {train.warmup_steps}: {why}")
+        return config
+    if train.warmup_steps <= steps // 2:
+        return config
+    warm = shorter_warm_up(steps)
+    monitor.line(f"train.warmup_steps is {warm} instead of {train.warmup_steps}, because {why}")
+    return config.model_copy(update={"train": train.model_copy(update={"warmup_steps": warm})})
+
+
+def _without_home(
+    config: Config, place: Place, path: Path, given: Container[str], monitor: Monitor
+) -> tuple[Config, Place]:
+    """How a training goes on whose run is not here: nothing is written where only the checkpoint says so."""
+    local = place.local(config)
+    default, name = Config.model_fields["run_dir"].default, published_name(path) or CheckpointConfig().path
+    run_dir = local.run_dir if "run_dir" in given else default
+    published = local.checkpoint.path if "checkpoint.path" in given else name
+    checkpoint = config.checkpoint.model_copy(update={"path": published})
+    monitor.line(
+        f"the directory of the run that {show_path(path)} is of is not here: it goes on in a new one in "
+        f"{show_path(Path(run_dir))}, and the newest state in {show_path(Path(published))}"
+    )
+    return local.model_copy(update={"checkpoint": checkpoint, "run_dir": run_dir}), HERE
+
+
+def _announce_stdin(config: Config, monitor: Monitor, again: str = "") -> None:
+    """Says that the text is read from standard input. Raises MissingInputError where a training is resumed (`again`:
+    the command) and that is a terminal."""
+    if STDIN not in config.data.path:
+        return
+    terminal = sys.stdin is not None and sys.stdin.isatty()
+    if again:
+        asked = f"the text that it was trained on came from standard input; pipe the same text again: {again}"
+        if terminal:
+            raise MissingInputError(asked)
+        monitor.line(asked)
+    elif terminal:
+        monitor.line("reading the text from standard input; Ctrl-D ends it")
+
+
+def _judge(trainer: CharacterLanguageTrainer, result: TrainingResult, *, fresh: bool) -> TrainingResult:
+    """Says where the loss has not fallen, and what to try."""
+    found = verdict(result.history, len(trainer.corpus.vocabulary), fresh=fresh)
+    if found:
+        best = None if trainer.run is None else trainer.run.checkpoints.pointer(BEST)
+        trainer.monitor.line(lower_rate(*found, trainer.config, best))
+    return result
 
 
 def _finished(path: Path, step: int, config: Config, monitor: Monitor) -> TrainingResult:
@@ -161,7 +254,8 @@ def _train(trainer: CharacterLanguageTrainer, make_run: Callable[[], RunDirector
         finally:
             with contextlib.suppress(DeviceLostError):  # a lost device says so once
                 hrm.close()
-        monitor.line(f"finished at step {result.step}; the model is in {show_path(config.checkpoint.path)}")
+        published = run.keeping.published or config.checkpoint.path
+        monitor.line(f"finished at step {result.step}; the model is in {show_path(published)}")
     return result
 
 
@@ -183,25 +277,25 @@ def _check_folder(folder: Path, other: str) -> None:
         raise StorageError(f"cannot write into {show_path(folder)}: name {other}")
 
 
-def _compare(parent: Checkpoint, config: Config, monitor: Monitor) -> None:
+def _compare(parent: Trained, config: Config, monitor: Monitor) -> None:
     """Says where the old weights come from another architecture. Raises CheckpointError where they do not fit."""
-    before, vocabulary = _stored_config(parent), ("model.vocabulary", "model.vocab_size")
+    before, vocabulary = parent.config, ("model.vocabulary", "model.vocab_size")
     changes = [change for change in _changes_of_model(before, config) if change[0] not in vocabulary]
     old, new = ({item.name: item.tensor.shape for item in build(c.model, 1).parameters} for c in (before, config))
     if old != new:
         text = "; ".join(f"{key} is {old} there and {new} here" for key, old, new in changes)
         raise CheckpointError(
             f"{show_path(parent.path)} has another architecture: {text}; "
-            "give the configuration it was trained with, or leave out --init-from"
+            "give the configuration it was trained with, or none to take the model from there, or leave out --init-from"
         )
     _say_changes(changes, monitor)
 
 
-def _vocabulary_of(parent: Checkpoint, config: Config, text: Text) -> Vocabulary:
+def _vocabulary_of(parent: Trained, config: Config, text: Text) -> Vocabulary:
     """The vocabulary that comes with old weights, and what the text has beyond it unless data.unknown is skip; what
     the configuration says of it must agree."""
-    vocabulary, model = Vocabulary.from_json(parent.info().vocabulary), config.model
-    if model.vocabulary != "corpus" and Vocabulary.fixed(model.vocabulary, len(vocabulary)) != vocabulary:
+    vocabulary, model = parent.vocabulary, config.model
+    if model.vocabulary != "corpus" and not is_fixed(vocabulary, model.vocabulary):
         raise ConfigError(f"model.vocabulary is {model.vocabulary}, and the old weights have another one")
     if config.data.normalization != vocabulary.normalization:
         raise ConfigError(f"data.normalization must be {vocabulary.normalization}, as for the old weights")
@@ -213,9 +307,9 @@ def _vocabulary_of(parent: Checkpoint, config: Config, text: Text) -> Vocabulary
     return vocabulary
 
 
-def _take_over(hrm: ResourceAwareHRM, parent: Checkpoint, seed: int, monitor: Monitor) -> None:
+def _take_over(hrm: ResourceAwareHRM, parent: Trained, seed: int, monitor: Monitor) -> None:
     """Loads the weights of an older model; symbols that it had not get rows of a new one."""
-    tensors, new, old = parent.weights(), hrm.vocabulary, Vocabulary.from_json(parent.info().vocabulary)
+    tensors, new, old = parent.weights(), hrm.vocabulary, parent.vocabulary
     if new != old:
         rows, start = new.rows_from(old), hrm.model.parameters.initial(seed)
         kept = rows >= 0
@@ -226,15 +320,6 @@ def _take_over(hrm: ResourceAwareHRM, parent: Checkpoint, seed: int, monitor: Mo
         more = len(new.characters) - len(old.characters)
         monitor.line(f"{more} characters are new to the old weights and start from nothing: {names}")
     hrm.load_weights(tensors)
-
-
-def _stored_config(checkpoint: Checkpoint) -> Config:
-    try:
-        return Config.from_dict(checkpoint.info().config)
-    except ConfigError as error:
-        raise CheckpointError(
-            f"{show_path(checkpoint.path)} has a configuration this Nyx cannot read: {error}"
-        ) from error
 
 
 def _prepare(text: Text, vocabulary: Vocabulary, config: Config, monitor: Monitor) -> Corpus:
@@ -262,12 +347,12 @@ def open_run(hrm: ResourceAwareHRM, corpus: Corpus, config: Config, path: Path |
 
 
 def _new_run(
-    hrm: ResourceAwareHRM, corpus: Corpus, config: Config, path: Path | None, parent: Checkpoint | None,
+    hrm: ResourceAwareHRM, corpus: Corpus, config: Config, path: Path | None, parent: Trained | None,
     monitor: Monitor,
 ) -> RunDirectory:  # fmt: skip
     return RunDirectory.create(
         config.name, dump_yaml(config), _about(config, hrm, corpus), _keeping(config),
-        path=path, parent=parent, say=monitor.line,
+        path=path, parent=parent.checkpoint if parent and parent.info else None, say=monitor.line,
     )  # fmt: skip
 
 
