@@ -12,6 +12,7 @@ import click
 
 from nyx import __version__
 from nyx.errors import NyxError, UsageError
+from nyx.words import VERBS, Verbs
 
 if TYPE_CHECKING:
     from nyx.trained import Trained
@@ -25,10 +26,24 @@ DEVICE = click.option("--device", metavar="D", help="auto, cpu, vulkan, vulkan:N
 EXISTING = click.Path(path_type=Path)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="nyx")
 def cli() -> None:
     """Trains small character-level language models on any GPU with a Vulkan driver, or on the CPU."""
+
+
+@cli.command("help")
+@click.argument("names", nargs=-1, metavar="[COMMAND]...")
+@click.pass_context
+def help_of(context: click.Context, names: tuple[str, ...]) -> None:
+    """Show what a command does and which options it has."""
+    place, command = context.parent or context, cli
+    for name in names:
+        found = command.get_command(place, VERBS.get(name, name)) if isinstance(command, click.Group) else None
+        if found is None:
+            raise UsageError(f"there is no command {' '.join(names)}: nyx --help lists them")
+        place, command = click.Context(found, place, found.name), found
+    click.echo(command.get_help(place))
 
 
 @cli.command()
@@ -49,6 +64,7 @@ def train(text: tuple[str, ...], configs: tuple[str, ...], sets: tuple[str, ...]
     from nyx.trained import open_trained
     from nyx.training import session
 
+    _refuse_names(text)
     parent = None if init_from is None else open_trained(init_from, _say)
     loaded = _load(configs, sets, parent, device=device, text=text, out=out, memory_budget=memory_budget)
     session.train(loaded, run_path=run_dir, parent=parent, phase=phase)
@@ -287,6 +303,15 @@ def _load(names: tuple[str, ...], sets: tuple[str, ...], parent: Trained | None 
     if parent is None:
         return load(names, sets, overrides=overrides)
     return load(names, sets, overrides=overrides, beneath=parent.beneath(), beneath_source=str(parent.path))
+
+
+def _refuse_names(text: tuple[str, ...]) -> None:
+    """Raises UsageError for the name of a packaged configuration where a text is wanted."""
+    from nyx.configfile import packaged
+
+    for name in text:
+        if name.replace("_", "-").removesuffix(".yaml") in packaged() and not os.path.exists(name):
+            raise UsageError(f"{name} is a configuration and no text: nyx train TEXT --config {name}")
 
 
 def _print_json(value: Any) -> None:
