@@ -204,15 +204,29 @@ def doctor() -> None:
 
 
 @cli.command()
+@click.argument("text", nargs=-1)
 @CONFIG
 @SET
-@click.option("--steps/--no-steps", default=True, show_default=True, help="Print every Step.")
-@click.option("--vocab", type=click.IntRange(1, 10000), default=96, show_default=True, help="Symbols of the corpus.")
-def plan(configs: tuple[str, ...], sets: tuple[str, ...], steps: bool, vocab: int) -> None:
-    """Print the Programs of a training and the memory they need, without running anything."""
-    from nyx.planning import describe
+@DEVICE
+@click.option("--steps/--no-steps", default=False, help="Also print every Step of its Programs.")
+@click.option("--vocab", type=click.IntRange(1, 0x110000), default=96, show_default=True,
+              help="Symbols of the corpus, where no TEXT is named.")  # fmt: skip
+def plan(text: tuple[str, ...], configs: tuple[str, ...], sets: tuple[str, ...], device: str | None, steps: bool,
+         vocab: int) -> None:  # fmt: skip
+    """Say how much memory and time a training takes and whether it fits here, and list its Programs.
 
-    click.echo(describe(_load(configs, sets).config, vocab, steps=steps))
+    With TEXT, its characters and the steps of an epoch are those of the text. Nothing is trained or written.
+    """
+    from nyx.planning import answer, describe
+    from nyx.text.prepare import load_corpus
+
+    _refuse_names(text)
+    loaded = _load(configs, sets, device=device, text=text)
+    for note in loaded.notes:
+        _say(note)
+    corpus = load_corpus(loaded.config, _say) if text else None
+    click.echo("\n".join(answer(loaded.config, vocab, corpus, loaded.config.device)))
+    click.echo(describe(loaded.config, corpus.vocabulary if corpus else vocab, steps=steps))
 
 
 @cli.command()

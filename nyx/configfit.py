@@ -76,7 +76,7 @@ def _warm_up(layers: _Layers) -> Iterator[Change]:
 
 def shorter_warm_up(steps: int) -> int:
     """Steps of a warm-up where one made for a longer training is more than half of this one."""
-    return int(steps // 10)
+    return int(min(max(1, steps // 10), steps // 2))
 
 
 def _restarts(layers: _Layers) -> Iterator[Change]:
