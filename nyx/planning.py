@@ -113,8 +113,8 @@ def _seconds_of_a_character(hrm: ResourceAwareHRM, config: Config) -> tuple[floa
         speed = _product_speed()
         return operations / speed, f"estimated, not measured: at the {speed / 1e9:.0f} GFLOP/s of a matrix product here"
     found = _time_steps(hrm, config, hrm.vocabulary, 3 if whole else 1, (train.max_steps or 1000) - 1)
-    what = f"3 steps of {rows} windows of {train.seq_len}" if whole else f"one window of {train.seq_len}, so at most that"
-    return found["ms"] / 1e3 / (rows * train.seq_len), f"measured here on {what}, {found['ms']:,.1f} ms each"
+    what = f"3 steps of {rows} windows" if whole else "steps of one window, so at most that"
+    return found["ms"] / 1e3 / (rows * train.seq_len), f"measured here on {what}: {found['ms']:,.1f} ms each"
 
 
 def _calls(config: Config) -> float:
@@ -128,7 +128,7 @@ def _product_speed(size: int = 768) -> float:
     a, seconds = np.ones((size, size), np.float32), []
     for _ in range(3):
         start = time.perf_counter()
-        a @ a
+        np.matmul(a, a)
         seconds.append(time.perf_counter() - start)
     return 2 * size**3 / min(seconds)
 

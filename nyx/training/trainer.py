@@ -153,6 +153,9 @@ class CharacterLanguageTrainer:
         state.micro_batch = self.hrm.micro_batch  # halved where the device ran out of memory
         course.advance(batch)
         counters["window_chars"] = counters.get("window_chars", 0) + batch.count
+        if self.corpus.vocabulary.writes_bytes:  # then symbols and characters are not the same
+            more = batch.count - self.corpus.vocabulary.count_characters(batch.y)
+            counters["window_more"] = counters.get("window_more", 0) + more
         self._pace.add(batch.count)
         loss = "" if self._last_loss is None else f"  loss {self._last_loss:.4f}"
         self.monitor.progress(f"{self._step()}{loss}  {self._pace.rate():,.0f} chars/s  ETA {self._eta()}")
@@ -190,12 +193,13 @@ class CharacterLanguageTrainer:
 
     def _log(self) -> None:
         sums = self.hrm.read_sums()
-        chars = self.state.counters.pop("window_chars")
-        rate = self._pace.lap()
+        symbols = self.state.counters.pop("window_chars")
+        chars = max(1, symbols - self.state.counters.pop("window_more", 0))
+        rate = self._pace.lap() * chars / symbols
         self._last_loss = sums.loss / chars
         record = {
             "train/loss": sums.loss / chars,
-            "train/acc": sums.correct / chars,
+            "train/acc": sums.correct / symbols,
             "train/lr": self.course.learning_rate(1),
             "train/grad_norm": sums.grad_norm,
             "train/chars_per_sec": rate,
