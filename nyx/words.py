@@ -106,6 +106,9 @@ class Verbs(click.Group):
     command_class = Words
     group_class = type
 
+    def main(self, *args: Any, **extra: Any) -> Any:
+        return super().main(*args, **{"prog_name": "nyx"} | extra)  # however it was started: lines are there to type
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if ctx.parent is None and args and args[0] == "--train":
             args = ["train", *args[1:]]
