@@ -148,7 +148,8 @@ def test_another_text_counts_best_and_patience_anew(program: Program) -> None:
     assert code == 0, err
     assert "counted anew" in err and "stopping early" not in err
     after = load("m.ckpt").info().training
-    assert after.best_val_loss is not None and after.best_val_loss > best and after.best_step > 30
+    assert after.best_val_loss is not None and after.best_val_loss > best
+    assert after.best_step is not None and after.best_step > 30
     assert re.search(r"step 31/34  validation loss \S+ .*best$", err, re.MULTILINE)
 
 
