@@ -310,13 +310,14 @@ def _load(names: tuple[str, ...], sets: tuple[str, ...], parent: Trained | None 
           text: tuple[str, ...] = (), out: str | None = None, memory_budget: str | None = None) -> Any:  # fmt: skip
     """The configuration; the model of `parent` where nothing says otherwise."""
     from nyx.configload import load
+    from nyx.files import show_path
 
     given: dict[str, Any] = {"device": device, "data.path": list(text) or None, "checkpoint.path": out}
     given["memory_budget"] = memory_budget
     overrides = {key: value for key, value in given.items() if value is not None}
     if parent is None:
         return load(names, sets, overrides=overrides)
-    return load(names, sets, overrides=overrides, beneath=parent.beneath(), beneath_source=str(parent.path))
+    return load(names, sets, overrides=overrides, beneath=parent.beneath(), beneath_source=show_path(parent.path))
 
 
 def _refuse_names(text: tuple[str, ...]) -> None:

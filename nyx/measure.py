@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from nyx.resource_aware_hrm import ResourceAwareHRM
 from nyx.text.corpus import Text, read_text
 from nyx.text.prepare import prepare
 from nyx.text.sequences import Sequences
+from nyx.text.sources import STDIN
 from nyx.trained import Trained
 
 UNITS = {
@@ -41,6 +43,8 @@ def measure(trained: Trained, hrm: ResourceAwareHRM, paths: Sequence[str], say: 
     """
     loaded = _settings(trained, sets, overrides or {})
     config, data, train = loaded.config, loaded.config.data, loaded.config.train
+    if STDIN in paths and sys.stdin is not None and sys.stdin.isatty():
+        say("reading the text from standard input; Ctrl-D ends it")
     text = read_text(paths, data.normalization, cache=data.cache, stdin_bytes=data.stdin_bytes, say=say)
     part = _part(hrm, config, text, say, validation=validation)
     hrm.loss = train.loss

@@ -16,6 +16,7 @@ from nyx.files import show_path
 from nyx.resource_aware_hrm import ResourceAwareHRM
 from nyx.text.vocabulary import BYTES, FIXED, Vocabulary
 from nyx.training.checkpoint import WEIGHTS, Checkpoint, CheckpointInfo, export_weights
+from nyx.training.place import find_place
 from nyx.training.plan import parts_of
 from nyx.training.rundir import open_checkpoint
 
@@ -31,9 +32,10 @@ EXPORTED = {
 
 @dataclass(frozen=True)
 class Trained:
-    """checkpoint: the file. config: how it was trained, with the sections data and train of the part of its plan that
-    it was in. info: the metadata of a training, None of an export."""
+    """named: what the user named. checkpoint: the file it meant. config: how it was trained, with the sections data and
+    train of the part of its plan that it was in. info: the metadata of a training, None of an export."""
 
+    named: Path
     checkpoint: Checkpoint
     config: Config
     vocabulary: Vocabulary
@@ -55,10 +57,11 @@ class Trained:
         return hrm
 
     def texts(self) -> tuple[str, ...]:
-        """The files, folders and patterns that it was trained on. Raises UsageError for an export, which keeps none."""
+        """The files, folders and patterns that it was trained on, as they are from the working directory. Raises
+        UsageError for an export, which keeps none."""
         if self.info is None:
             raise UsageError(f"{show_path(self.path)} does not say which text it was trained on: name TEXT")
-        return self.config.data.path
+        return find_place(self.info, self.named, self.path).local(self.config).data.path
 
     def beneath(self) -> dict[str, dict[str, Any]]:
         """What a configuration that says nothing of it takes from here for a training with these weights: the model,
@@ -101,15 +104,14 @@ def open_trained(path: Path, say: Callable[[str], None]) -> Trained:
     checkpoint = open_checkpoint(path, say, WEIGHTS)
     if not is_export(checkpoint):
         info = checkpoint.info()
-        return Trained(checkpoint, _of_part(checkpoint, info), Vocabulary.from_json(info.vocabulary), info)
+        return Trained(path, checkpoint, _of_part(checkpoint, info), Vocabulary.from_json(info.vocabulary), info)
     checkpoint = open_checkpoint(path, say)
     vocabulary = Vocabulary.from_json(checkpoint.metadata.get("vocabulary", ""))
     values = _settings(checkpoint)
     data, train = ({**section} if isinstance(section := values.get(key), dict) else {} for key in ("data", "train"))
     data = {"normalization": vocabulary.normalization} | data
-    return Trained(
-        checkpoint, stored_config(values | {"data": data, "train": {"max_steps": 1} | train}, path), vocabulary, None
-    )
+    config = stored_config(values | {"data": data, "train": {"max_steps": 1} | train}, path)
+    return Trained(path, checkpoint, config, vocabulary, None)
 
 
 def stored_config(values: dict[str, Any], path: Path) -> Config:

@@ -14,6 +14,7 @@ from nyx.training.checkpoint import TrainingState
 from nyx.training.course import Course
 from nyx.training.plan import parts_of
 from nyx.training.schedule import learning_rate
+from nyx.words import VERBS
 
 JUMP = 0.01  # a change of the rate that is worth a line, as a share of it
 MARGIN = 0.05  # by which a loss that was low already must have risen
@@ -25,14 +26,14 @@ def jump_of_rate(before: Config, state: TrainingState, course: Course) -> str | 
 
     before: the configuration of the checkpoint. state: the training state in it. course: how it goes on.
     """
-    plan = parts_of(before)
-    if course.state.stage != state.stage or not 0 <= state.stage < len(plan):
+    plan, counters = parts_of(before), state.counters
+    known = counters.keys() >= {"part_start", "data_step", "steps_per_epoch"}
+    if not known or course.state.stage != state.stage or not 0 <= state.stage < len(plan):
         return None
-    train, start = plan[state.stage].train, state.counters["part_start"]
+    train, start = plan[state.stage].train, counters["part_start"]
     limits = [] if train.max_steps is None else [start + train.max_steps]
     if train.epochs is not None:
-        place = state.counters["data_step"]
-        limits.append(state.step + train.epochs * state.counters["steps_per_epoch"] - place)
+        limits.append(state.step + train.epochs * counters["steps_per_epoch"] - counters["data_step"])
     step, length = state.step - start, min(limits) - start
     expected, now = learning_rate(train, step, length), course.learning_rate()
     if math.isclose(expected, now, rel_tol=JUMP):
@@ -71,7 +72,8 @@ def lower_rate(last: float, first: float, config: Config, best: Path | None) -> 
 
 def _again(setting: str, best: Path | None) -> str:
     """The command of this process with another rate, in a run directory of its own."""
-    words = sys.argv[1:]
+    first, words = sys.argv[1:2], sys.argv[1:]
+    words[:1] = [{"--train": "train", **VERBS}.get(word, word) for word in first]
     if words[:1] == ["resume"]:
         return shlex.join(["nyx", "resume", str(best or words[1]), "--set", setting])
     if words[:1] != ["train"]:

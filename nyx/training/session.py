@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 import nyx
-from nyx import config as configuration
 from nyx import configload
 from nyx.config import CheckpointConfig, Config
 from nyx.configfit import shorter_warm_up
@@ -31,16 +30,17 @@ from nyx.errors import (
     UsageError,
 )  # fmt: skip
 from nyx.files import show_path
-from nyx.nn import build
 from nyx.resource_aware_hrm import ResourceAwareHRM
 from nyx.text.check import examine_text
 from nyx.text.corpus import Text
 from nyx.text.prepare import Corpus, load_text, make_vocabulary, prepare
 from nyx.text.sources import STDIN
 from nyx.text.vocabulary import Vocabulary
-from nyx.trained import Trained, is_export, is_fixed, stored_config
+from nyx.trained import Trained, is_export, stored_config
+from nyx.training.changes import announce, asks_for_more
 from nyx.training.checkpoint_folder import BEST, check_template
 from nyx.training.monitor import Monitor
+from nyx.training.old_weights import compare, take_over, vocabulary_of
 from nyx.training.place import HERE, Place, find_place, published_name
 from nyx.training.plan import longest_window, parts_of, parts_of_phase
 from nyx.training.remarks import jump_of_rate, lower_rate, verdict
@@ -66,7 +66,7 @@ def train(
         if phase > 1 and parent is None:
             raise UsageError(f"--phase {phase} starts from what the phase before it left: name it with --init-from")
     if parent is not None:
-        _compare(parent, config, monitor)
+        compare(parent, config, monitor)
         if loaded.origins["model.kind"] == show_path(parent.path):
             monitor.line(f"the model is that of {show_path(parent.path)}")
     _announce_stdin(config, monitor)
@@ -74,13 +74,13 @@ def train(
     if parent is None:
         vocabulary = make_vocabulary(config.model.vocabulary, text, config.model.vocab_size, config.data)
     else:
-        vocabulary = _vocabulary_of(parent, config, text)
+        vocabulary = vocabulary_of(parent, config, text)
     corpus = _prepare(text, vocabulary, config, monitor)
     config = _fit_warm_up(loaded, corpus, monitor)
     _look_through(text, config, monitor)
     hrm = _open(config, vocabulary, monitor)
     if parent is not None:
-        _take_over(hrm, parent, config.seed, monitor)
+        take_over(hrm, parent, config.seed, monitor)
 
     trainer = CharacterLanguageTrainer(
         hrm, corpus, config, keep_weights=parent is not None, phase=phase, monitor=monitor
@@ -115,9 +115,9 @@ def resume(
         config, place = _without_home(config, place, path, given, monitor)
     local = place.local(config)
     _check_output(local)
-    _announce(before, config, monitor)
+    announce(before, config, monitor)
     vocabulary = Vocabulary.from_json(info.vocabulary)
-    if info.training.finished and not _asks_for_more(before, config):
+    if info.training.finished and not asks_for_more(before, config):
         return _finished(path, info.training.step, config, monitor)
     _announce_stdin(local, monitor, "" if "data.path" in given else f"nyx resume {shlex.quote(str(path))} < TEXT")
     text = load_text(local, monitor.line)
@@ -277,51 +277,6 @@ def _check_folder(folder: Path, other: str) -> None:
         raise StorageError(f"cannot write into {show_path(folder)}: name {other}")
 
 
-def _compare(parent: Trained, config: Config, monitor: Monitor) -> None:
-    """Says where the old weights come from another architecture. Raises CheckpointError where they do not fit."""
-    before, vocabulary = parent.config, ("model.vocabulary", "model.vocab_size")
-    changes = [change for change in _changes_of_model(before, config) if change[0] not in vocabulary]
-    old, new = ({item.name: item.tensor.shape for item in build(c.model, 1).parameters} for c in (before, config))
-    if old != new:
-        text = "; ".join(f"{key} is {old} there and {new} here" for key, old, new in changes)
-        raise CheckpointError(
-            f"{show_path(parent.path)} has another architecture: {text}; "
-            "give the configuration it was trained with, or none to take the model from there, or leave out --init-from"
-        )
-    _say_changes(changes, monitor)
-
-
-def _vocabulary_of(parent: Trained, config: Config, text: Text) -> Vocabulary:
-    """The vocabulary that comes with old weights, and what the text has beyond it unless data.unknown is skip; what
-    the configuration says of it must agree."""
-    vocabulary, model = parent.vocabulary, config.model
-    if model.vocabulary != "corpus" and not is_fixed(vocabulary, model.vocabulary):
-        raise ConfigError(f"model.vocabulary is {model.vocabulary}, and the old weights have another one")
-    if config.data.normalization != vocabulary.normalization:
-        raise ConfigError(f"data.normalization must be {vocabulary.normalization}, as for the old weights")
-    if (unknown := config.data.unknown) != "skip":
-        most = config.data.max_characters
-        vocabulary = vocabulary.extended(text, model.vocab_size, max_characters=most, unknown=unknown)
-    if model.vocab_size not in (None, len(vocabulary)):
-        raise ConfigError(f"model.vocab_size is {model.vocab_size}, and the old weights have {len(vocabulary)} symbols")
-    return vocabulary
-
-
-def _take_over(hrm: ResourceAwareHRM, parent: Trained, seed: int, monitor: Monitor) -> None:
-    """Loads the weights of an older model; symbols that it had not get rows of a new one."""
-    tensors, new, old = parent.weights(), hrm.vocabulary, parent.vocabulary
-    if new != old:
-        rows, start = new.rows_from(old), hrm.model.parameters.initial(seed)
-        kept = rows >= 0
-        for name in (name for name in hrm.model.by_symbol if name in start and name in tensors):
-            start[name][kept] = tensors[name][rows[kept]]
-            tensors[name] = start[name]
-        names = ", ".join(map(repr, new.characters[len(old.characters) :][:20]))
-        more = len(new.characters) - len(old.characters)
-        monitor.line(f"{more} characters are new to the old weights and start from nothing: {names}")
-    hrm.load_weights(tensors)
-
-
 def _prepare(text: Text, vocabulary: Vocabulary, config: Config, monitor: Monitor) -> Corpus:
     longest = longest_window(parts_of(config))
     return prepare(text, vocabulary, config.data, seq_len=longest, seed=config.seed, say=monitor.line)
@@ -354,33 +309,6 @@ def _new_run(
         config.name, dump_yaml(config), _about(config, hrm, corpus), _keeping(config),
         path=path, parent=parent.checkpoint if parent and parent.info else None, say=monitor.line,
     )  # fmt: skip
-
-
-def _announce(before: Config, after: Config, monitor: Monitor) -> None:
-    """Says what a resume changes. Raises ConfigError for what it must not."""
-    if refused := _changes_of_model(before, after):
-        text = "; ".join(f"{key} is {old} in the checkpoint and {new} here" for key, old, new in refused)
-        raise ConfigError(f"a resume keeps the architecture: {text}; start a new training for that")
-    _say_changes(configuration.differences(before, after), monitor)
-
-
-def _changes_of_model(before: Config, after: Config) -> list[tuple[str, Any, Any]]:
-    """What differs in the architecture; of another kind of model only the kind, from which the rest follows."""
-    changes = [c for c in configuration.differences(before, after) if configuration.is_architecture(c[0])]
-    return [c for c in changes if c[0] == "model.kind"] or changes
-
-
-def _say_changes(changes: list[tuple[str, Any, Any]], monitor: Monitor) -> None:
-    for key, old, new in changes:
-        what = key if key in ("curriculum", "phases") else f"{key} from {old} to {new}"
-        monitor.line(f"changed: {what}")
-
-
-def _asks_for_more(before: Config, after: Config) -> bool:
-    keys = ("max_steps", "epochs", "early_stop_patience")
-    return (before.curriculum, before.phases) != (after.curriculum, after.phases) or any(
-        getattr(before.train, key) != getattr(after.train, key) for key in keys
-    )
 
 
 def _keeping(config: Config) -> Keeping:

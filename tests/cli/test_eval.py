@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import unicodedata
 from pathlib import Path
@@ -140,3 +141,13 @@ def test_settings_stand_above_those_of_the_checkpoint(program: Program) -> None:
     assert program("eval", "m.ckpt", "all.txt", "--set", "model.n_embd=64")[0] == 78
     assert program("eval", "m.ckpt", "all.txt", "--set", "train.lr=1")[0] == 64
     assert program("eval", "m.ckpt")[0] == 64
+
+
+def test_the_text_of_a_training_in_another_folder(program: Program) -> None:
+    Path("a").mkdir()
+    os.chdir("a")
+    Path("all.txt").write_text(book(5000), encoding="utf-8")
+    assert program("train", "all.txt", *SMOKE, *sets("train.max_steps=6"))[0] == 0
+    wanted = json.loads(program("eval", "models/hrm.ckpt", "--validation")[1])
+    os.chdir("..")
+    assert json.loads(program("eval", "a/models/hrm.ckpt", "--validation")[1]) == wanted
