@@ -111,14 +111,19 @@ def resume(
     given = {key for key, origin in loaded.origins.items() if origin != show_path(path)}
     place = find_place(info, path, Path(checkpoint.path))
     config = place.stored(loaded.config, given)
-    if place.home is None and info.training.run_id:
-        config, place = _without_home(config, place, path, given, monitor)
+    if place.home is None:
+        config, place = _without_home(config, place, path, given), HERE
     local = place.local(config)
     _check_output(local)
     announce(before, config, monitor)
     vocabulary = Vocabulary.from_json(info.vocabulary)
     if info.training.finished and not asks_for_more(before, config):
         return _finished(path, info.training.step, config, monitor)
+    if place.home is None:
+        monitor.line(
+            f"the directory of the run that {show_path(path)} is of is not here: it goes on in a new one in "
+            f"{show_path(config.run_dir)}, and the newest state in {show_path(config.checkpoint.path)}"
+        )
     _announce_stdin(local, monitor, "" if "data.path" in given else f"nyx resume {shlex.quote(str(path))} < TEXT")
     text = load_text(local, monitor.line)
     corpus = _prepare(text, vocabulary, config, monitor)
@@ -171,20 +176,17 @@ def _fit_warm_up(loaded: Loaded, corpus: Corpus, monitor: Monitor) -> Config:
     return config.model_copy(update={"train": train.model_copy(update={"warmup_steps": warm})})
 
 
-def _without_home(
-    config: Config, place: Place, path: Path, given: Container[str], monitor: Monitor
-) -> tuple[Config, Place]:
-    """How a training goes on whose run is not here: nothing is written where only the checkpoint says so."""
+def _without_home(config: Config, place: Place, path: Path, given: Container[str]) -> Config:
+    """The configuration of a training whose run is not here, with paths as they are from the working directory: nothing
+    is written where only the checkpoint says so."""
     local = place.local(config)
-    default, name = Config.model_fields["run_dir"].default, published_name(path) or CheckpointConfig().path
-    run_dir = local.run_dir if "run_dir" in given else default
-    published = local.checkpoint.path if "checkpoint.path" in given else name
+    run_dir, published = local.run_dir, local.checkpoint.path
+    if "run_dir" not in given:
+        run_dir = Config.model_fields["run_dir"].default
+    if "checkpoint.path" not in given:
+        published = published_name(path) or CheckpointConfig().path
     checkpoint = config.checkpoint.model_copy(update={"path": published})
-    monitor.line(
-        f"the directory of the run that {show_path(path)} is of is not here: it goes on in a new one in "
-        f"{show_path(Path(run_dir))}, and the newest state in {show_path(Path(published))}"
-    )
-    return local.model_copy(update={"checkpoint": checkpoint, "run_dir": run_dir}), HERE
+    return local.model_copy(update={"checkpoint": checkpoint, "run_dir": run_dir})
 
 
 def _announce_stdin(config: Config, monitor: Monitor, again: str = "") -> None:
