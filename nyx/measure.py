@@ -45,6 +45,8 @@ def measure(trained: Trained, hrm: ResourceAwareHRM, paths: Sequence[str], say: 
     config, data, train = loaded.config, loaded.config.data, loaded.config.train
     if STDIN in paths and sys.stdin is not None and sys.stdin.isatty():
         say("reading the text from standard input; Ctrl-D ends it")
+    if data.arrange == "pair" and not validation:
+        say("pairs are drawn by the places of lines in the text; those of the training: its text, with --validation")
     text = read_text(paths, data.normalization, cache=data.cache, stdin_bytes=data.stdin_bytes, say=say)
     part = _part(hrm, config, text, say, validation=validation)
     hrm.loss = train.loss

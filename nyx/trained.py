@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nyx.config import Config
+from nyx.config import Config, TrainConfig
 from nyx.errors import CheckpointError, ConfigError, UsageError
 from nyx.files import show_path
 from nyx.resource_aware_hrm import ResourceAwareHRM
@@ -32,8 +32,9 @@ EXPORTED = {
 
 @dataclass(frozen=True)
 class Trained:
-    """named: what the user named. checkpoint: the file it meant. config: how it was trained, with the sections data and
-    train of the part of its plan that it was in. info: the metadata of a training, None of an export."""
+    """named: what the user named. checkpoint: the file it meant. config: how it was trained, with the section data of
+    the part of its plan that it was in, and those keys of its section train that EXPORTED names. info: the metadata of
+    a training, None of an export."""
 
     named: Path
     checkpoint: Checkpoint
@@ -142,4 +143,5 @@ def _of_part(checkpoint: Checkpoint, info: CheckpointInfo) -> Config:
             "use another checkpoint"
         )
     part = plan[stage]
-    return config.model_copy(update={"data": part.data, "train": part.train, "curriculum": (), "phases": ()})
+    train = TrainConfig(max_steps=1, **{key: getattr(part.train, key) for key in EXPORTED["train"]})
+    return config.model_copy(update={"data": part.data, "train": train, "curriculum": (), "phases": ()})

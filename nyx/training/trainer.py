@@ -185,7 +185,8 @@ class CharacterLanguageTrainer:
     def _stop(self, signum: int) -> None:
         if self.result.checkpoint is None or self.state.counters.get("saved_step") != self.state.step:
             self._save()
-        path = shlex.quote(str(self.run.keeping.published if self.run else self.config.checkpoint.path))
+        published = self.run.keeping.published if self.run else None
+        path = shlex.quote(str(published or self.config.checkpoint.path))
         where = f", everything is saved; go on with: nyx resume {path}" if self.run else ""
         raise Stopped(f"stopped at step {self.state.step} of {self.course.max_steps}{where}", signum)
 

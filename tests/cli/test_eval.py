@@ -111,6 +111,21 @@ def test_examples_that_are_held_out_by_the_seed(program: Program) -> None:
         assert found["symbols"] <= 4096  # train.eval_chars of the configuration
 
 
+def test_a_stage_or_phase_is_measured_as_it_was_trained(program: Program) -> None:
+    Path("all.txt").write_text(records(), encoding="utf-8")
+    Path("plan.yaml").write_text(
+        "data: {cut: notation, split_by: example}\n"
+        "phases: [{fields: [English], seq_len: 30, max_steps: 4}, {fields: [LC-R, HLXL], seq_len: 24, max_steps: 4}]\n"
+    )
+    code, _, err = program("train", "all.txt", *SMOKE, "--config", "plan.yaml", "--run-dir", "r", "--out", "m.ckpt")
+    assert code == 0, err
+    for name, number, window in (("phase1_FINAL_epoch*", 0, 30), ("phase2_FINAL_epoch*", 1, 24)):
+        (path,) = Path("r/checkpoints").glob(name)
+        found = json.loads(program("eval", str(path), "--validation", "--device", "cpu")[1])
+        wanted = [r for r in read_metrics(Path("r")) if "val/loss" in r and r["part"] == number][-1]
+        assert (found["loss"], found["seq_len"]) == (pytest.approx(wanted["val/loss"], abs=1e-6), window)
+
+
 def test_units_where_a_character_is_several_symbols(program: Program) -> None:
     Path("all.txt").write_text("ab\n" * 900 + "é🜊" * 300, encoding="utf-8")
     more = ["data.max_characters=3", "data.unknown=bytes", "train.max_steps=10"]
