@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import os
 import re
@@ -80,8 +81,9 @@ def locate(name: str) -> Path:
         if os.path.exists(candidate) and not (own and os.path.isdir(candidate)):
             return Path(candidate)
     if own is None:
-        known = ", ".join(packaged())
-        raise MissingInputError(f"there is no configuration {printable(name, 200)!r}; packaged ones are {known}")
+        known, close = ", ".join(packaged()), difflib.get_close_matches(stem[:64], packaged(), n=1)
+        meant = f"; did you mean --config {close[0]}" if close else ""
+        raise MissingInputError(f"there is no configuration {printable(name, 200)!r}{meant}; packaged ones are {known}")
     return own
 
 
