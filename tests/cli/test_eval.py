@@ -166,3 +166,16 @@ def test_the_text_of_a_training_in_another_folder(program: Program) -> None:
     wanted = json.loads(program("eval", "models/hrm.ckpt", "--validation")[1])
     os.chdir("..")
     assert json.loads(program("eval", "a/models/hrm.ckpt", "--validation")[1]) == wanted
+
+
+def test_the_loss_of_the_training_is_per_character_too(program: Program) -> None:
+    """An epoch that changes nothing (a rate of almost 0) has the loss that the text is measured with."""
+    Path("all.txt").write_text("ab\n" * 900 + "é🜊" * 300, encoding="utf-8")
+    more = ["data.max_characters=3", "data.unknown=bytes", "train.epochs=1", "train.lr=1e-9", "train.log_every=0"]
+    more += ["data.val_fraction=0", "train.warmup_steps=0"]
+    assert program("train", "all.txt", *SMOKE, *sets(*more), "--run-dir", "r", "--out", "m.ckpt")[0] == 0
+    (record,) = (record for record in read_metrics(Path("r")) if "train/loss" in record)
+    found = json.loads(program("eval", "m.ckpt", "all.txt", "--device", "cpu")[1])
+    assert record["train/loss"] == pytest.approx(found["loss"], rel=0.01)
+    assert found["loss"] > 1.2 * found["loss_per_symbol"]
+    assert record["train/acc"] == pytest.approx(found["accuracy"], abs=0.02)
