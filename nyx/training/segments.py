@@ -8,7 +8,7 @@ is their sum of per-row means, divided by the rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -111,15 +111,16 @@ class Carry:
 
     # After it
 
-    def settle(self, backend: Backend) -> np.ndarray:
-        """Reads what became of every row. Returns loss in nats, right predictions and characters of the rows that
-        ended: each character counts once, as it was in the last segment."""
+    def settle(self, backend: Backend, count_characters: Callable[[np.ndarray], int]) -> np.ndarray:
+        """Reads what became of every row. Returns loss in nats, right predictions, characters and symbols of the rows
+        that ended: each target counts once, as it was in the last segment."""
         now, nats, right, halt, go_on = backend.read(self.report)[: self.rows].astype(np.float64).T
         counted, took_part, ended = (self.y >= 0).sum(axis=1), now != 0, now < 0
         self.progress[:] = np.where(took_part & ~ended, now, FREE)
         self.sums[:4] += halt.sum(), go_on.sum(), took_part.sum(), (ended & (right == counted)).sum()
         self.sums[4:] += np.bincount(-now[ended].astype(int) - 1, minlength=len(self.sums) - 4)
-        return np.array([nats[ended].sum(), right[ended].sum(), counted[ended].sum()])
+        characters = count_characters(self.y[ended]) if ended.any() else 0
+        return np.array([nats[ended].sum(), right[ended].sum(), characters, counted[ended].sum()])
 
     def measures(self) -> dict[str, Any]:
         """By their names in metrics.jsonl: the head's losses in nats a row and segment, the share of rows that ended

@@ -197,7 +197,7 @@ def test_every_segment(backend: Backend, config: HrmConfig, loss: str) -> None:
     assert len(ended) == (1 if config is ONCE else config.halt_max_steps) or (config is ACT and len(ended) > 2)
     assert config is ONCE or (carry.progress > 0).any() or theirs.halted.all()
     sums = hrm.read_sums()
-    np.testing.assert_allclose([sums.loss, sums.correct, sums.characters], theirs.sums, rtol=1e-5)
+    assert [sums.loss, sums.correct, sums.symbols] == pytest.approx(theirs.sums.tolist(), rel=1e-5)
     assert sums.more["train/segments"] == pytest.approx(np.mean(theirs.taken))
     by_segments = [theirs.taken.count(n) for n in range(1, config.halt_max_steps + 1)]
     assert sums.more["train/segments_hist"] == by_segments
@@ -211,11 +211,11 @@ def test_twelve_updates(backend: Backend, loss: str) -> None:
     for step in range(12):
         batch, lr = make_batch(rng), 1e-3 / (step + 1)
         theirs.take(batch, step)
-        assert hrm.process_character_training_batch(batch, step, lr) == (theirs.y >= 0).sum()
+        assert hrm.process_character_training_batch(batch, step, lr).count == (theirs.y >= 0).sum()
         theirs.gradients()
         theirs.update(lr)
     sums = hrm.read_sums()
-    assert [sums.loss, sums.correct, sums.characters] == pytest.approx(theirs.sums.tolist(), rel=1e-4)
+    assert [sums.loss, sums.correct, sums.symbols] == pytest.approx(theirs.sums.tolist(), rel=1e-4)
     for name, weight in theirs.trained.items():
         close(hrm.weights()[name], weight, name)
     assert set(training_of(hrm).optimizer.updates().values()) == {12}
@@ -230,7 +230,7 @@ def test_no_update_is_without_a_row_and_none_is_idle() -> None:
         batch = make_batch(rng)
         free = carry.progress < 0 if step == 0 else None
         trained = hrm.process_character_training_batch(batch, step, 1e-3)
-        assert trained > 0 and (free is None or free.all())
+        assert trained.count > 0 and (free is None or free.all())
         idle += int((~(carry.y >= 0).any(axis=1)).sum())
     assert idle <= 800  # a batch offers five examples for six rows
 
