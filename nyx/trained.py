@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nyx.config import Config, TrainConfig
-from nyx.errors import CheckpointError, UsageError
+from nyx.errors import UsageError
 from nyx.files import show_path
 from nyx.resource_aware_hrm import ResourceAwareHRM
 from nyx.text.vocabulary import BYTES, FIXED, Vocabulary
