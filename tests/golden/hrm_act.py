@@ -11,6 +11,7 @@ in order.
 
 from __future__ import annotations
 
+import math
 import zipfile
 from pathlib import Path
 
@@ -37,11 +38,11 @@ def start_weights(rng: np.random.Generator) -> Weights:
         shapes |= {f"{level}.attn.qkv.weight": (3 * C, C), f"{level}.attn.out.weight": (C, C)}
         shapes |= {f"{level}.mlp.gate_up.weight": (2 * F, C), f"{level}.mlp.down.weight": (C, F)}
     scale = {"q_head.weight": 0.5, "q_head.bias": 0.5, "z_H": 1.0, "z_L": 1.0}
-    # single precision holds them exactly
-    return {
-        name: (rng.standard_normal(shape) * scale.get(name, shape[-1] ** -0.5)).astype(np.float32).astype(np.float64)
-        for name, shape in shapes.items()
-    }
+    found = {}
+    for name, shape in shapes.items():
+        values = rng.standard_normal(shape) * scale.get(name, 1 / math.sqrt(shape[-1]))
+        found[name] = values.astype(np.float32).astype(np.float64)  # single precision holds them exactly
+    return found
 
 
 def examples(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -115,7 +116,8 @@ def q_head(w: Weights, z_h: np.ndarray) -> np.ndarray:
 
 def stablemax_nats(logits: np.ndarray, y: np.ndarray) -> np.ndarray:
     """(B, T); 0 where there is no target."""
-    s = np.where(logits.real < 0, 1 / np.where(logits.real < 0, 1 - logits, 1), logits + 1)
+    negative = np.real(logits) < 0
+    s = np.where(negative, 1 / np.where(negative, 1 - logits, 1), logits + 1)
     share = np.take_along_axis(s, np.maximum(y, 0)[..., None], axis=-1)[..., 0] / s.sum(axis=-1)
     return np.where(y >= 0, -np.log(share), 0)
 
@@ -206,7 +208,7 @@ def train(updates: int = UPDATES, segments: int = SEGMENTS) -> dict[str, np.ndar
         assert (top[..., -1] - top[..., -2])[y >= 0].min() > MARGIN and np.abs(q[:, 0] - q[:, 1]).min() > MARGIN
         slopes = gradients(w, x, y, states, targets, segments)
         steps.append({
-            "example": rows.example.copy(), "segment": done, "least": rows.least.copy(), "z_H": z_h, "z_L": z_l,
+            "example": rows.example.copy(), "segment": done.copy(), "least": rows.least.copy(), "z_H": z_h, "z_L": z_l,
             "nats": stablemax_nats(logits, y).sum(axis=1), "softmax_nats": softmax_nats(logits, y).sum(axis=1),
             "right": right, "q": q, "targets": targets, "q_loss": bce(q, targets), "halts": halts,
             "loss": np.array(segment_loss(w, x, y, states, targets, segments).real),
