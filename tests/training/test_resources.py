@@ -79,8 +79,6 @@ def test_micro_batches_give_the_gradients_of_the_whole_batch(backend: Backend, m
     found = []
     for micro_batch in (None, rows):
         hrm = begin(backend, config, micro_batch=micro_batch)
-        if model is ACT:
-            hrm.model.segments = 1
         train(hrm, range(1))
         found.append((gradients(hrm), hrm.read_sums()))
     assert hrm.micro_batch == rows
