@@ -62,6 +62,7 @@ class Training:
         self.totals = np.zeros(4)
         """Loss, right predictions and micro-batches since the last reset, of whole batches only; where rows go on over
         several updates the last is the number of characters."""
+        self._at = 0  # rows of a batch that are done
         self.updating = False
         """Whether an update has begun and is not done: the state is neither that before it nor that after it."""
         self.dropout = getattr(config.model, "dropout", 0.0) > 0
@@ -127,7 +128,6 @@ class Training:
         self.row_inputs = RowInputs(self.rows) if self.carry else None
         self.micro: dict[tuple[int | None, bool], MicroStep] = {}
         self._allocated = False
-        self._done = 0  # micro-batches of a batch
         self._whole = False  # whether sums are those of all of them
 
     def _allocate(self) -> None:
@@ -168,8 +168,10 @@ class Training:
     ) -> None:
         """Whatever ran of them is done again from the start: the first micro-batch writes the gradients anew.
 
-        A carry that a micro-batch has written to is put back where that copy costs nothing, on the CPU.
+        Rows that keep states have moved on by then. On the CPU, where that copy costs nothing, they are put back; on a
+        device what comes after the micro-batches that are done goes on from there.
         """
+        self._at = 0
         backend, carried = self.hrm.backend, self.carry.tensors if self.carry else ()
         kept = [(t, backend.read(t)) for t in carried] if isinstance(backend, CpuBackend) else []
         while True:
@@ -180,11 +182,13 @@ class Training:
                 self._whole = True
                 return
             except DeviceMemoryError as error:
-                if carried and not kept and self._done:
+                stays = bool(carried) and not kept
+                if stays and self._at and self.hybrid:  # the gradients would be lost
                     raise
                 make_room(error)
                 for tensor, values in kept:
                     backend.write(tensor, values)
+                self._at = self._at if stays else 0
 
     def _step_with_room(
         self, key: int | None, step: int, lr: float, make_room: Callable[[DeviceMemoryError], None]
@@ -201,9 +205,8 @@ class Training:
     def _gradients(
         self, backend: Backend, batch: Batch, step: int, key: int | None, *, check: bool = False
     ) -> None:
-        starts = range(0, len(batch.x), self.rows)
+        starts = range(self._at, len(batch.x), self.rows)
         programs = [self._micro(key, first > 0).program for first in starts]
-        self._done = 0
         for program in programs[:2]:  # the first and the others: so that nothing has run when there is no room
             backend.prepare(program)
         for first, program in zip(starts, programs, strict=True):
@@ -215,7 +218,7 @@ class Training:
                 backend.run(program, check_finite=True)
             else:
                 backend.run(program)
-            self._done += 1
+            self._at = min(first + self.rows, len(batch.x))
 
     def _rows_from(self, first: int, values: np.ndarray, fill: int) -> np.ndarray:
         """The rows of one micro-batch, (rows, T); those that are missing hold `fill`."""
@@ -266,6 +269,7 @@ class Training:
                 key = self.hrm.model.bp_steps(step - self.hrm.first_step, self.max_steps)
                 if self.carry:
                     self.carry.weights_changed()
+                self._at = 0
                 self._gradients(check, batch, step, key, check=True)
             except DivergenceError as error:
                 what = str(error)

@@ -200,7 +200,7 @@ def test_what_rows_take_is_logged(nyx: RUN, tmp_path: Path) -> None:
     options = sets([*COMMON, *HRM[:-1], "train.log_every=1", "train.max_steps=7"])
     nyx("train", "text.txt", "--config", "c.yaml", "--device", "cpu", "--run-dir", "run", *options)
     found = [record for record in read_metrics(tmp_path / "run") if "train/loss" in record]
-    assert found[0]["step"] == 3 and len(found) < 7, "at first no head halts a row, and a log waits for one that has ended"
+    assert found[0]["step"] == 3 and len(found) < 7, "at first nobody halts, and a log waits for a row that has ended"
     for record in found:
         *fewer, three = record["train/segments_hist"]
         assert fewer == [0, 0] and 0 < three <= 6 and record["train/segments"] == 3
