@@ -12,7 +12,6 @@ in order.
 from __future__ import annotations
 
 import math
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -71,20 +70,20 @@ def rotated(x: np.ndarray) -> np.ndarray:
     return np.concatenate((a * np.cos(angles) - b * np.sin(angles), b * np.cos(angles) + a * np.sin(angles)), axis=-1)
 
 
-def attention(qkv: np.ndarray) -> np.ndarray:
-    """(B, T, 3C) to (B, T, C), every position over itself and those before."""
-    heads, width = [], C // HEADS
-    for head in range(HEADS):
-        q, k, v = (qkv[..., i * C + head * width : i * C + (head + 1) * width] for i in range(3))
-        scores = rotated(q) @ rotated(k).swapaxes(1, 2) / np.sqrt(width)
-        e = np.exp(scores) * np.tri(qkv.shape[1])
-        heads.append(e / e.sum(axis=-1, keepdims=True) @ v)
+def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """(B, T, C) each, every position over itself and those before."""
+    heads = []
+    for q_i, k_i, v_i in zip(*(np.split(part, HEADS, axis=-1) for part in (q, k, v)), strict=True):
+        scores = rotated(q_i) @ rotated(k_i).swapaxes(1, 2) / math.sqrt(C // HEADS)
+        e = np.exp(scores) * np.tri(q.shape[1])
+        heads.append(e / e.sum(axis=-1, keepdims=True) @ v_i)
     return np.concatenate(heads, axis=-1)
 
 
 def module(w: Weights, name: str, x: np.ndarray) -> np.ndarray:
     """One post-norm block."""
-    x = norm(x + attention(x @ w[f"{name}.attn.qkv.weight"].T) @ w[f"{name}.attn.out.weight"].T)
+    q, k, v = np.split(x @ w[f"{name}.attn.qkv.weight"].T, 3, axis=-1)
+    x = norm(x + attention(q, k, v) @ w[f"{name}.attn.out.weight"].T)
     gate, up = np.split(x @ w[f"{name}.mlp.gate_up.weight"].T, 2, axis=-1)
     return norm(x + (gate / (1 + np.exp(-gate)) * up) @ w[f"{name}.mlp.down.weight"].T)
 
@@ -214,7 +213,7 @@ def train(updates: int = UPDATES, segments: int = SEGMENTS) -> dict[str, np.ndar
             "loss": np.array(segment_loss(w, x, y, states, targets, segments).real),
         })  # fmt: skip
         if update in (0, updates - 1):
-            out |= {f"gradient.{update}.{name}": values for name, values in slopes.items()}
+            out |= {f"gradient.{update}.{name}": values.astype(np.float32) for name, values in slopes.items()}
         adam_atan2(w, slopes, moments, update + 1)
         rows.z_h, rows.z_l, rows.done, rows.free = z_h.copy(), z_l.copy(), done, halts
     out |= {f"step.{name}": np.stack([step[name] for step in steps]) for name in steps[0]}
@@ -234,10 +233,7 @@ def adam_atan2(w: Weights, slopes: Weights, moments: dict[str, tuple[np.ndarray,
 def main() -> None:
     found = train() | {f"once.{name}": values for name, values in train(1, 1).items() if name.startswith("gradient")}
     report(found)
-    with zipfile.ZipFile(FILE, "w", zipfile.ZIP_DEFLATED) as file:  # as numpy.savez does, always the same bytes
-        for name, values in found.items():
-            with file.open(zipfile.ZipInfo(f"{name}.npy"), "w") as part:
-                np.lib.format.write_array(part, values, allow_pickle=False)
+    np.savez_compressed(FILE, **found)  # type: ignore[arg-type]
 
 
 def report(found: dict[str, np.ndarray]) -> None:
