@@ -69,6 +69,13 @@ class Device:
 
     @property
     def lost(self) -> bool: ...
+    def take_cache(self, data: bytes) -> None:
+        """What `cache_data` gave in an earlier process with this device and driver, or nothing; before the first
+        kernel. It must be whole: drivers crash on what is damaged."""
+
+    def cache_data(self) -> bytes:
+        """What the driver keeps of the pipelines that it made; empty without `take_cache`."""
+
     def memory(self) -> dict[str, Any]:
         """heaps as they are now (bytes, budget, used, device_local), and allocated: the bytes of all live Buffers."""
 

@@ -17,7 +17,7 @@ CONFIG = click.option(
 )  # fmt: skip
 SET = click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change one key, such as train.lr=3e-4.")
 DEVICE = click.option("--device", metavar="D", help="auto, cpu, vulkan, vulkan:N, or a part of a device's name.")
-EXISTING = click.Path(path_type=Path)
+EXISTING = click.Path(path_type=Path, readable=False)  # one that cannot be read is 66, as its reader says, not 64
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -136,11 +136,11 @@ def evaluate(checkpoint: Path, text: tuple[str, ...], hlx: bool, examples: int, 
 def export(checkpoint: Path, file: Path, force: bool) -> None:
     """Write the weights alone to FILE, as safetensors."""
     from nyx.training.checkpoint import WEIGHTS, export_weights
-    from nyx.training.rundir import open_checkpoint
+    from nyx.training.fit import open_fitting
 
     if file.exists() and (not force or (checkpoint.exists() and file.samefile(checkpoint))):
         raise UsageError(f"{file} is there already: name another file" + ("" if force else ", or say --force"))
-    count = export_weights(open_checkpoint(checkpoint, _say, WEIGHTS), file)
+    count = export_weights(open_fitting(checkpoint, _say, WEIGHTS), file)
     _say(f"{count} tensors written to {file}")
 
 

@@ -16,7 +16,7 @@ from nyx.errors import ConfigError, UsageError
 OTHER_VARIABLES = frozenset(
     {"NYX_CHECK", "NYX_VALIDATION", "NYX_CPU_KERNELS", "NYX_NUM_THREADS", "NYX_CACHE_DIR"}
     | {"NYX_VULKAN", "NYX_SYNC_AUDIT", "NYX_REQUIRE_VULKAN", "NYX_REQUIRE_TORCH"}  # of the build and the proofs
-    | {"NYX_TEST_DEVICE", "NYX_EXPECT_LANES", "NYX_GATE_LOG", "NYX_FAULT"}  # of the test suite
+    | {"NYX_TEST_DEVICE", "NYX_EXPECT_LANES", "NYX_EXPECT_DRIVER", "NYX_GATE_LOG", "NYX_FAULT"}  # of the test suite
 )
 """Environment variables that begin as those of keys do and are none."""
 DEFAULT = "default"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nyx import gpu_access
 from nyx.errors import DeviceError
 
 # Real hardware, best first. Types that are not named here ("cpu", "other") are software, or nobody knows what.
@@ -67,7 +68,10 @@ def _auto(usable: Sequence[dict[str, Any]], error: str | None) -> Choice:
         return _vulkan(real[0], "the best GPU" if len(real) > 1 else "the only GPU")
     if usable:
         names = ", ".join(d["name"] for d in usable)
-        return Choice("cpu", cpu_name(), f"no GPU here; a software driver is taken only by name ({names})")
+        found = gpu_access.hidden_gpu()
+        why = gpu_access.remedy() or "no Vulkan driver offers it: install the one of its maker"
+        none = f"an {found} GPU is here, but cannot be used: {why}" if found else "no GPU here"
+        return Choice("cpu", cpu_name(), f"{none}; a software driver is taken only by name ({names})")
     return Choice("cpu", cpu_name(), f"no GPU here: {error}" if error else "no GPU here")
 
 
@@ -112,7 +116,10 @@ def vulkan_error() -> str | None:
         if getattr(missing, "name", None) != "nyx._core" and "_core" not in str(missing):
             raise
         return "this build has no native core; `make setup` builds it and names what is missing for that"
-    return _core.vulkan_error()
+    reason = _core.vulkan_error()
+    if reason is not None and (why := gpu_access.remedy()):
+        reason = f"{reason}: {why}"
+    return reason
 
 
 def memory_bytes(device: dict[str, Any]) -> int:

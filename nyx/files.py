@@ -47,6 +47,10 @@ _ADVICE = {
 _NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
+class NotAFileError(OSError):
+    """There is something at a file's name, and it is no regular file."""
+
+
 def show_path(path: AnyPath) -> str:
     """The path as it may stand in a one-line message: as it is when it prints, else escaped and in quotes."""
     text = os.fspath(path)
@@ -61,6 +65,8 @@ def storage_errors(action: str, path: AnyPath) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if isinstance(error, NotAFileError):
+            raise StorageError(f"cannot {action} {show_path(path)}: it is not a regular file; move it away") from error
         code = error.errno or 0
         reason = f"{os.strerror(code) if code else error} ({errno.errorcode.get(code, code)})"
         advice = _ADVICE.get(code, "choose another place")
@@ -117,7 +123,7 @@ def _refuse_special(target: str) -> None:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
-        raise OSError(errno.EINVAL, "not a regular file")
+        raise NotAFileError(errno.EINVAL, os.strerror(errno.EINVAL))
 
 
 def write_atomic(path: AnyPath, data: Buffer | Iterable[Buffer], *, durable: bool = True, mode: int = 0o666) -> None:
@@ -186,11 +192,63 @@ def publish(source: AnyPath, path: AnyPath) -> None:
         sync_folder(os.path.dirname(target))
 
 
+def open_own(path: AnyPath, flags: int) -> int:
+    """Open a file that Nyx itself writes, without following a link and without ever waiting; returns the descriptor.
+
+    Raises OSError as os.open does; NotAFileError is one, for a link, a folder, a pipe, a socket or a device.
+    """
+    extra = ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_NOCTTY", "O_BINARY")
+    for name in extra:
+        flags |= getattr(os, name, 0)
+    try:
+        if not hasattr(os, "O_NOFOLLOW") and os.path.islink(path):
+            raise NotAFileError(errno.ELOOP, "a symbolic link")
+        descriptor = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno == errno.ENXIO or (error.errno == errno.ELOOP and os.path.islink(path)):  # a socket; a link
+            raise NotAFileError(error.errno, error.strerror) from None
+        raise
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise NotAFileError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+
+def require_own(path: AnyPath) -> None:
+    """Raises StorageError when there is something at the name of a file that Nyx itself writes and it is no regular
+    file."""
+    with storage_errors("write", path):
+        _refuse_special(os.fspath(path))
+        if os.path.islink(path):
+            raise NotAFileError(errno.ELOOP, os.strerror(errno.ELOOP))
+
+
+def read_own(path: AnyPath, limit: int) -> bytes | None:
+    """What is in a file that Nyx itself writes; None when there is none.
+
+    Raises StorageError when it is no regular file, has more than `limit` bytes, or cannot be read.
+    """
+    with storage_errors("read", path):
+        try:
+            descriptor = open_own(path, os.O_RDONLY)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        with open(descriptor, "rb", buffering=0) as file:
+            if os.fstat(descriptor).st_size > limit:
+                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+            data = b""
+            while block := file.read(limit + 1 - len(data)):
+                data += block
+            if len(data) > limit:
+                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+            return data
+
+
 def append_line(path: AnyPath, line: str, *, durable: bool = False) -> None:
     """Add one line (its newline is added here) at the end; a torn line a crash left there is ended first."""
     data = line.encode("utf-8", "backslashreplace") + b"\n"
     with storage_errors("write", path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o666)
+        descriptor = open_own(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         try:
             size = os.lseek(descriptor, 0, os.SEEK_END)
             if size and (os.lseek(descriptor, size - 1, os.SEEK_SET), os.read(descriptor, 1))[1] != b"\n":
@@ -206,7 +264,7 @@ def sync_file(path: AnyPath) -> None:
     """Make what was appended so far survive a power cut; a file that is not there has nothing to lose."""
     with storage_errors("write", path):
         try:
-            descriptor = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
+            descriptor = open_own(path, os.O_RDWR)
         except FileNotFoundError:
             return
         try:
@@ -281,7 +339,7 @@ def lock(path: AnyPath) -> int | None:
     The system frees it when the process ends, however it ends. Raises StorageError when the file cannot be opened.
     """
     with storage_errors("lock", path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        descriptor = open_own(path, os.O_RDWR | os.O_CREAT)
         try:
             if sys.platform == "win32":
                 msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)

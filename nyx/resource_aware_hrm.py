@@ -24,6 +24,7 @@ from nyx.tensor import Tensor
 from nyx.text.batches import Batch
 from nyx.text.sequences import Sequences
 from nyx.text.vocabulary import Vocabulary
+from nyx.training.finite import require_finite
 from nyx.training.programs import Decoder, Loss
 from nyx.training.updates import Sums, Training
 
@@ -194,8 +195,13 @@ class ResourceAwareHRM:
         return self._train.read_sums(reset)
 
     def training_state(self) -> tuple[dict[str, np.ndarray], dict[str, int]]:
-        """Everything an exact resume needs: tensors (`model.*`, `optim.*`, `state.*`) and the optimizer's counts."""
-        return self._train.state()
+        """Everything an exact resume needs: tensors (`model.*`, `optim.*`, `state.*`) and the optimizer's counts.
+
+        Raises DivergenceError when one of them has a value that is not finite.
+        """
+        tensors, updates = self._train.state()
+        require_finite(tensors)
+        return tensors, updates
 
     def load_training_state(self, tensors: Mapping[str, np.ndarray]) -> None:
         """Takes the tensors that `training_state` gave."""
@@ -277,8 +283,10 @@ class ResourceAwareHRM:
         Raises MissingInputError, and CheckpointError when the file is damaged or of another model, vocabulary or text.
         """
         from nyx.training.checkpoint import load
+        from nyx.training.fit import check
 
         session, found = self._trainer, load(Path(path))
+        check(found)
         info = found.info()
         if info.vocabulary != self.vocabulary.to_json():
             raise CheckpointError(f"{path} has another vocabulary; make the model with that of the checkpoint")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,10 +53,18 @@ def cpu_threads() -> Iterator[None]:
     _core.set_cpu_threads(before)
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """NYX_REQUIRE_TORCH=1: the comparisons with PyTorch must run, not be skipped."""
     if os.environ.get("NYX_REQUIRE_TORCH") == "1" and importlib.util.find_spec("torch") is None:
         pytest.exit("NYX_REQUIRE_TORCH=1, but PyTorch is not installed", returncode=1)
+    # Tests fork while a driver has threads; Python 3.12 and newer warn of that.
+    config.addinivalue_line("filterwarnings", "ignore:This process .* is multi-threaded:DeprecationWarning")
+    # A signal that is ignored here (SIGHUP under nohup, SIGINT in a shell's background) would be ignored in every child
+    # too; one that is caught has its default effect there. Here it still does nothing.
+    for name in ("SIGHUP", "SIGINT", "SIGTERM"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:

@@ -1,7 +1,8 @@
 """Runs the Vulkan tests once per software driver and subgroup width: `python tests/drivers.py [PYTEST ARGUMENTS]`.
 
-Before the suite, tests/ops/test_driver.py proves that the width is the one asked for. A driver that is not installed is
-named and skipped; under NYX_REQUIRE_VULKAN=1 it is a failure.
+Before the suite, tests/ops/test_driver.py proves that the width is the one asked for, and that the driver is the one
+that NYX_EXPECT_DRIVER names, where it is set. A driver that is not installed is named and skipped; under
+NYX_REQUIRE_VULKAN=1 it is a failure. --lavapipe takes lavapipe from an unpacked package (dpkg -x), not from the system.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -43,7 +44,8 @@ class Driver:
     def environment(self) -> dict[str, str]:
         """Mesa's disk cache ignores the width, so each driver here has one of its own."""
         icd = self.icd or ""
-        env = {k: v for k, v in os.environ.items() if not k.startswith(("LP_", "VK_ICD", "VK_DRIVER", "VK_ADD_DRIVER"))}
+        theirs = ("LP_NATIVE_VECTOR_WIDTH", "VK_ICD", "VK_DRIVER", "VK_ADD_DRIVER")
+        env = {k: v for k, v in os.environ.items() if not k.startswith(theirs)}
         env |= {"VK_ICD_FILENAMES": icd, "VK_DRIVER_FILES": icd, "NYX_REQUIRE_VULKAN": "1", "NYX_TEST_DEVICE": "0"}
         env |= {"MESA_SHADER_CACHE_DIR": str(CACHE / self.name), "NYX_EXPECT_LANES": str(self.lanes)}
         return env | {"OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"} | self.env
@@ -55,6 +57,14 @@ def lavapipe(bits: int) -> Driver:
 
 
 DRIVERS = [lavapipe(256), lavapipe(128), lavapipe(512), Driver("swiftshader", SWIFTSHADER, 4, "chromium")]
+
+
+def unpacked(driver: Driver, folder: Path) -> Driver:
+    """The same driver out of that folder: its manifest names the library alone, which the linker then finds there."""
+    icds = [str(path) for path in sorted(folder.glob("usr/share/vulkan/icd.d/lvp_icd*.json"))]
+    libraries = {str(path.parent) for path in folder.glob("usr/lib/**/*.so*")}
+    path = os.pathsep.join([*sorted(libraries), *filter(None, [os.environ.get("LD_LIBRARY_PATH")])])
+    return replace(driver, name=f"{driver.name}-unpacked", icds=icds, env=driver.env | {"LD_LIBRARY_PATH": path})
 
 
 def _count(what: str, said: str) -> int:
@@ -86,8 +96,11 @@ def main() -> int:
     parser.add_argument("--driver", action="append", choices=[d.name for d in DRIVERS], help="only these")
     parser.add_argument("--tests", action="append", help="what to run instead of tests/ops/test_parity.py")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="drivers at a time")
+    parser.add_argument("--lavapipe", type=Path, metavar="FOLDER", help="an unpacked mesa-vulkan-drivers")
     options, arguments = parser.parse_known_args()
     chosen = [d for d in DRIVERS if not options.driver or d.name in options.driver]
+    if options.lavapipe:
+        chosen = [unpacked(d, options.lavapipe.resolve()) for d in chosen if d.icds is LAVAPIPE]
     targets = [*(options.tests or ["tests/ops/test_parity.py"]), *arguments]
     good = True
     with ThreadPoolExecutor(options.jobs) as pool:

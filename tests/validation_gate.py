@@ -31,7 +31,8 @@ ENABLES = (
     "VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT",
     "VALIDATION_CHECK_ENABLE_SYNCHRONIZATION_VALIDATION_QUEUE_SUBMIT",
 )
-# The last line is for layers from 1.3.290 on, which look at shader accesses only when told; earlier ones ignore it.
+# The layers of Debian 12 (1.3.239) and 13 (1.4.309) both read these. The last line is for those from 1.3.290 on, which
+# look at shader accesses only when told; what a layer does not know it ignores (the newer one: the second of ENABLES).
 SETTINGS = """khronos_validation.debug_action = VK_DBG_LAYER_ACTION_LOG_MSG
 khronos_validation.report_flags = error,warn,info
 khronos_validation.log_filename = {log}
@@ -40,10 +41,11 @@ khronos_validation.enables = {enables}
 khronos_validation.disables =
 khronos_validation.syncval_shader_accesses_heuristic = true
 """
-MESSAGE = re.compile(r"^[\w-]+\s*\((ERROR|WARN|PERF)")  # its first line; what is only information has INFO there
+# A message's first line: older layers have more before it, newer ones break the line after it. Information is none.
+MESSAGE = re.compile(r"Validation (?!Information)[\w ]+: \[ ")
 # What is planted, and the word that must be in its message.
 PLANTS = {"clean": None, "raw": "READ-AFTER-WRITE", "war": "WRITE-AFTER-READ", "across": "WRITE-AFTER-WRITE"}
-ALIVE = "VALIDATION_CHECK_ENABLE_SYNCHRONIZATION_VALIDATION_QUEUE_SUBMIT"
+ALIVE = re.compile(r"Current Enables: .*\bVK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION")
 TEST = "NYX_GATE_TEST "  # tests/conftest.py writes this and a label before what it belongs to
 MUTATION = "without barrier"  # how the label of a mutation begins
 
@@ -81,7 +83,7 @@ def under_layer(command: Sequence[str], *, audit: bool = False) -> Result:
         reader.join()
         os.close(descriptor)
     labels = {line.removeprefix(TEST) for line in lines if line.startswith(TEST)}
-    return Result(code, any(ALIVE in line for line in lines), labels, list(_messages(lines)))
+    return Result(code, any(map(ALIVE.search, lines)), labels, list(_messages(lines)))
 
 
 def _drain(descriptor: int, lines: list[str]) -> None:
@@ -96,7 +98,7 @@ def _messages(lines: list[str]) -> Iterator[tuple[str, str]]:
     for line in lines:
         if line.startswith(TEST):
             label = line.removeprefix(TEST)
-        elif MESSAGE.match(line):
+        elif MESSAGE.search(line):
             yield label, line
 
 

@@ -39,6 +39,9 @@ py::dict info_dict(const Info& info) {
     result["name"] = info.name;
     result["type"] = info.type;
     result["vendor_id"] = info.vendor_id;
+    result["device_id"] = info.device_id;
+    result["driver_version"] = info.driver_version;
+    result["cache_uuid"] = info.cache_uuid;
     result["driver"] = info.driver;
     result["api_version"] = std::to_string(VK_API_VERSION_MAJOR(info.api_version)) + "." +
                             std::to_string(VK_API_VERSION_MINOR(info.api_version)) + "." +
@@ -56,7 +59,7 @@ std::vector<Info> listed() {
     try {
         return list_devices();
     } catch (const vk::SystemError& error) {
-        device_error(std::string("Vulkan does not list its devices: ") + error.what());
+        device_error("a Vulkan driver is here and cannot open its device (" + vk::to_string(vk::Result(error.code().value())) + ")");
     }
 }
 
@@ -168,6 +171,9 @@ void bind_vulkan(py::module_& module) {
         .def_property_readonly("info", [](const Device& device) { return info_dict(device.info); })
         .def_property_readonly("lost", [](const Device& device) { return device.lost.load(); })
         .def("memory", &memory_dict)
+        .def(
+            "take_cache", [](Device& device, const py::bytes& data) { device.take_cache(std::string(data)); }, py::arg("data"))
+        .def("cache_data", [](Device& device) { return py::bytes(device.cache_data()); })
         .def(
             "buffer",
             [](std::shared_ptr<Device> device, uint64_t words, const std::string& kind) {

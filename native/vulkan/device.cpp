@@ -61,6 +61,7 @@ Device::Device(uint32_t index) {
 Device::~Device() {
     if (!handle || hangs) return;
     for (const auto& [key, pipeline] : pipelines_) handle.destroy(vk::Pipeline(pipeline->handle));
+    if (cache) handle.destroy(vk::PipelineCache(cache));
     handle.destroy();
 }
 
@@ -97,6 +98,27 @@ std::shared_ptr<Device::Pipeline> Device::pipeline(const std::string& key) {
     auto& entry = pipelines_[key];
     if (!entry) entry = std::make_shared<Pipeline>();
     return entry;
+}
+
+void Device::take_cache(const std::string& data) {
+    if (cache) misuse("the device has a pipeline cache already");
+    attempt("making a pipeline cache", [&] {
+        try {
+            cache = handle.createPipelineCache(vk::PipelineCacheCreateInfo({}, data.size(), data.data()));
+        } catch (const vk::SystemError&) {
+            cache = handle.createPipelineCache(vk::PipelineCacheCreateInfo());
+        }
+    });
+}
+
+std::string Device::cache_data() {
+    if (!cache || lost) return {};
+    std::string data;
+    attempt("reading the pipeline cache", [&] {
+        const auto bytes = handle.getPipelineCacheData(vk::PipelineCache(cache));
+        data.assign(bytes.begin(), bytes.end());
+    });
+    return data;
 }
 
 Buffer::Buffer(std::shared_ptr<Device> on, uint64_t words, const std::string& kind)
@@ -203,6 +225,7 @@ Kernel::Kernel(std::shared_ptr<Device> on, const std::string& spirv, std::vector
     device->attempt("making a pipeline", [&] {
         Scope scope;
         scope.pipeline = pipeline->handle;
+        scope.cache = device->cache;
         algorithm = scope.make([&] {
             return std::make_shared<kp::Algorithm>(std::make_shared<vk::Device>(device->handle), tensors, module.words,
                                                    kp::Workgroup{1, 1, 1}, std::vector<uint32_t>{},

@@ -50,6 +50,12 @@ class Device {
     };
     std::shared_ptr<Pipeline> pipeline(const std::string& key);
 
+    // What drivers keep of the pipelines that they made: given before the first of them, and read to be kept. It must be
+    // whole: drivers crash on what is damaged. A driver that refuses it starts with none.
+    void take_cache(const std::string& data);
+    std::string cache_data();
+    VkPipelineCache cache = nullptr;
+
     Info info;
     vk::PhysicalDevice physical;
     vk::Device handle;

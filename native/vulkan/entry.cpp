@@ -99,6 +99,7 @@ VkResult VKAPI_CALL create_pipelines(VkDevice device, VkPipelineCache cache, uin
         return VK_SUCCESS;
     }
     if (failed()) return current_scope->failure;
+    if (current_scope && current_scope->cache) cache = current_scope->cache;
     const VkResult result =
         note(real_create_pipelines(device, cache, count, infos, allocator, out), "vkCreateComputePipelines");
     if (result >= 0 && current_scope) {

@@ -47,6 +47,7 @@ class Scope {
 
     vk::MemoryPropertyFlags memory;  // memory types without all of these are hidden
     VkPipeline pipeline = nullptr;   // in: hand out this one instead of making one; out: the one that was made
+    VkPipelineCache cache = nullptr;  // what pipelines are looked up in, instead of one of their own
     bool pipelines_stay = false;     // pipelines belong to the Device: destroying one does nothing
 
     // For the entry points.

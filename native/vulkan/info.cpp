@@ -194,6 +194,9 @@ Info describe(vk::PhysicalDevice device, uint32_t index) {
     info.type = type_name(properties.deviceType);
     info.driver = std::to_string(properties.driverVersion);
     info.vendor_id = properties.vendorID;
+    info.device_id = properties.deviceID;
+    info.driver_version = properties.driverVersion;
+    info.cache_uuid = hex(properties.pipelineCacheUUID.data(), VK_UUID_SIZE);
     info.api_version = properties.apiVersion;
     info.limits = {
         {"max_storage_buffer_range", limits.maxStorageBufferRange},

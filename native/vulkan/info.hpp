@@ -18,9 +18,9 @@ struct Heap {
 
 struct Info {
     uint32_t index = 0;
-    std::string name, type, driver, uuid;
+    std::string name, type, driver, uuid, cache_uuid;
     std::string problem;  // why it cannot compute for Nyx; empty when it can
-    uint32_t vendor_id = 0, api_version = 0, queue_family = 0;
+    uint32_t vendor_id = 0, device_id = 0, driver_version = 0, api_version = 0, queue_family = 0;
     bool memory_budget = false;
     std::vector<Heap> heaps;
     std::vector<std::pair<std::string, uint64_t>> limits;  // single numbers only; see also groups and group_size

@@ -18,9 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from nyx.errors import CheckpointError
+from nyx.errors import CheckpointError, DivergenceError
 from nyx.files import AnyPath, show_path
 from nyx.training import container
+from nyx.training import metadata as rules
+from nyx.training.finite import not_finite, require_finite
 
 FORMAT_VERSION = 1
 WEIGHTS = ("model.", "ema.")  # what is in the second takes the place of the first
@@ -94,26 +96,37 @@ class CheckpointInfo:
     device: str = ""
 
     def to_metadata(self) -> dict[str, str]:
-        """One JSON string a field. A number that is not finite is a ValueError: it is no state to go on from."""
+        """One JSON string a field. Raises DivergenceError for a number that is not finite: that is no state to go on
+        from."""
         values = {**vars(self), "training": vars(self.training)}
         del values["vocabulary"]
-        return {key: _text(value) for key, value in values.items()} | {"vocabulary": self.vocabulary}
+        values |= {key: rules.printable(values[key]) for key in ("nyx_version", "device")}
+        texts = {"vocabulary": self.vocabulary}
+        for key, value in values.items():
+            try:
+                texts[key] = _text(value)
+            except ValueError:
+                raise DivergenceError(f"{key} has a number that is not finite: this state is not saved") from None
+        return texts
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str], path: AnyPath) -> CheckpointInfo:
-        """The inverse; `path` is for the message. Raises CheckpointError, also for a weights-only export."""
+        """The inverse; `path` is for the message. Raises CheckpointError for what no training can have written, also
+        for a weights-only export."""
         if "training" not in metadata:
             raise CheckpointError(f"{show_path(path)} holds weights alone; name a checkpoint that `nyx train` wrote")
         values: dict[str, Any] = {}
         for key, text in metadata.items():
             try:
-                values[key] = json.loads(text)
+                values[key] = rules.parse_json(text)
             except (ValueError, RecursionError):
                 raise _unfit(path, f"metadata {key!a} are not JSON") from None
         values["vocabulary"] = metadata.get("vocabulary", 0)
         values["training"] = TrainingState(**_fields(TrainingState, values["training"], path))
         values.pop("format_version", None)
-        return cls(**_fields(cls, values, path))
+        if fault := rules.fault(_fields(cls, values, path)):
+            raise impossible(path, fault)
+        return cls(**values)
 
 
 def _text(value: Any) -> str:
@@ -122,6 +135,11 @@ def _text(value: Any) -> str:
 
 def _unfit(path: AnyPath, what: str) -> CheckpointError:
     return CheckpointError(f"{show_path(path)} does not fit this Nyx: its {what}; use the Nyx that wrote it")
+
+
+def impossible(path: AnyPath, what: str) -> CheckpointError:
+    """For content that no training can have written; `what` goes on after "its"."""
+    return CheckpointError(f"{show_path(path)} is not as Nyx writes it: its {what}; use another checkpoint")
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -163,20 +181,24 @@ def _check_version(metadata: Mapping[str, str], path: AnyPath) -> dict[str, str]
 def save(path: AnyPath, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
     """Write a checkpoint atomically and durably; returns its checksum.
 
-    When it returns, the file survives a power cut; until then the file that was there before does. Raises StorageError.
+    When it returns, the file survives a power cut; until then the file that was there before does. Raises StorageError,
+    and DivergenceError before anything is written when a tensor has a value that is not finite.
     """
+    require_finite(tensors)
     return container.write(path, tensors, {**metadata, "format_version": str(FORMAT_VERSION)})
 
 
 def load(path: AnyPath, prefixes: Iterable[str] = ("",)) -> Checkpoint:
     """Read and verify a checkpoint. With `prefixes`, only tensors whose names begin with one of them take memory.
 
-    Raises CheckpointError for anything but a whole, undamaged checkpoint of this format, MissingInputError when there
-    is none, DeviceMemoryError, StorageError.
+    Raises CheckpointError for anything but a whole, undamaged checkpoint of this format, and where one of those tensors
+    has a value that is not finite; MissingInputError when there is none, DeviceMemoryError, StorageError.
     """
     wanted = tuple(prefixes)
     contents = container.read(path, lambda name: name.startswith(wanted))
     metadata = _check_version(contents.metadata, path)
+    if found := not_finite(contents.tensors):
+        raise CheckpointError(f"{show_path(path)} cannot be used: {found[:400]}; use another checkpoint of its run")
     return Checkpoint(contents.tensors, metadata, path, contents.sha256, complete="" in wanted)
 
 

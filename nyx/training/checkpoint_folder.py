@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 
 from nyx.errors import CheckpointError, ConfigError, MissingInputError, NyxError, StorageError
-from nyx.files import make_folder, publish, show_path, storage_errors, sync_folder, write_text
+from nyx.files import make_folder, publish, read_own, show_path, storage_errors, sync_folder, write_text
 from nyx.training import container
 from nyx.training.checkpoint import Checkpoint, CheckpointInfo, load, save
 
 TEMPLATE = "step-{step:08d}.ckpt"
 BEST, LATEST, SUPERSEDED = "best", "latest", "superseded"
 BETWEEN = "_step-"
+POINTER_BYTES = 4096  # of `best` and `latest`, at most
 _FIELD = re.compile(r"\{(step|epoch|phase)(?::(0?[0-9]{0,2})d?)?\}")
 
 
@@ -79,9 +80,12 @@ def _pattern(template: str, phase: int | None = None) -> str:
 class CheckpointFolder:
     """Saves into the folder, finds in it, and keeps the newest `keep_last` files (0: all), `best` and `latest`."""
 
-    def __init__(self, path: Path, template: str = TEMPLATE, keep_last: int = 3) -> None:
+    def __init__(
+        self, path: Path, template: str = TEMPLATE, keep_last: int = 3, warn: Callable[[str], None] | None = None
+    ) -> None:
+        """warn: gets one line, once, when a file that is no longer to be kept cannot be removed."""
         check_template(template)
-        self.path, self.template, self.keep_last = path, template, keep_last
+        self.path, self.template, self.keep_last, self._warn = path, template, keep_last, warn
         self._ours = re.compile(_pattern(template))
 
     def save(
@@ -108,16 +112,16 @@ class CheckpointFolder:
         found: list[Entry] = []
         errors: list[NyxError] = []
         folder = folder or self.path
-        for path in sorted(folder.iterdir(), reverse=True) if folder.is_dir() else []:
+        for path in sorted(_listed(folder), reverse=True):
             if path.name.startswith(".") or path.name in (BEST, LATEST, SUPERSEDED):
                 continue
             try:
                 contents = container.peek(path)
                 found.append(Entry(path, CheckpointInfo.from_metadata(contents.metadata, path), contents.sha256))
-            except (CheckpointError, StorageError) as error:
+            except (CheckpointError, StorageError, MissingInputError) as error:
+                if isinstance(error, MissingInputError) and not os.path.lexists(path):
+                    continue  # removed since the folder was listed
                 errors += [error] if self._ours.fullmatch(path.name) else []
-            except MissingInputError:  # removed since the folder was listed
-                continue
         return sorted(found, key=lambda entry: entry.step, reverse=True), errors
 
     def load_latest(self, warn: Callable[[str], None], prefixes: Iterable[str] = ("",)) -> Checkpoint:
@@ -130,7 +134,7 @@ class CheckpointFolder:
         for entry in found:
             try:
                 checkpoint = load(entry.path, prefixes)
-            except (CheckpointError, StorageError) as error:
+            except (CheckpointError, StorageError, MissingInputError) as error:
                 errors.append(error)
                 continue
             if errors:
@@ -142,28 +146,38 @@ class CheckpointFolder:
         raise MissingInputError(f"there is no checkpoint in {show_path(self.path)}; train first")
 
     def pointer(self, which: str) -> Path | None:
-        """The file that `best` or `latest` names, when there is one."""
-        with storage_errors("read", self.path / which):
-            try:
-                name = (self.path / which).read_text("utf-8").removesuffix("\n")
-            except (FileNotFoundError, NotADirectoryError, IsADirectoryError, UnicodeDecodeError):
-                return None
-        path = self.path / name
-        return path if name and os.sep not in name and path.is_file() else None
+        """The file that `best` or `latest` names, when there is one. Raises StorageError when that cannot be read."""
+        try:
+            name = (read_own(self.path / which, POINTER_BYTES) or b"").decode("utf-8").removesuffix("\n")
+        except UnicodeDecodeError:
+            return None
+        return self.path / name if name and os.sep not in name and os.path.isfile(self.path / name) else None
 
     def prune(self) -> None:
-        """Remove what the template made and neither the newest `keep_last`, `best` nor `latest` needs."""
+        """Remove what the template made and neither the newest `keep_last`, `best` nor `latest` needs. What cannot be
+        removed stays, with one warning."""
         if self.keep_last <= 0:
             return
-        pointed = {self.pointer(BEST), self.pointer(LATEST)}
-        for folder in (self.path, self.path / SUPERSEDED):
-            ours = [entry.path for entry in self.entries(folder)[0] if self._ours.fullmatch(entry.path.name)]
-            self._remove(path for path in ours[self.keep_last :] if path not in pointed)
+        try:
+            pointed = {self.pointer(BEST), self.pointer(LATEST)}
+            for folder in (self.path, self.path / SUPERSEDED):
+                ours = [entry.path for entry in self.entries(folder)[0] if self._ours.fullmatch(entry.path.name)]
+                self._remove(path for path in ours[self.keep_last :] if path not in pointed)
+        except (StorageError, MissingInputError) as error:
+            self._stays(error)
 
     def _remove(self, paths: Iterable[Path]) -> None:
         for path in paths:
-            with storage_errors("remove", path):
-                path.unlink(missing_ok=True)
+            try:
+                with storage_errors("remove", path):
+                    path.unlink(missing_ok=True)
+            except StorageError as error:
+                self._stays(error)
+
+    def _stays(self, error: NyxError) -> None:
+        warn, self._warn = self._warn, None
+        if warn:
+            warn(f"warning: {str(error).rpartition(';')[0]}; older checkpoints stay until they can be removed")
 
     def rewind(self, checkpoint: Checkpoint) -> Path:
         """Make a wholly loaded state the newest here: write it when it is not here, move later ones to `superseded/`.
@@ -188,8 +202,7 @@ class CheckpointFolder:
         if best:
             write_text(self.path / BEST, best[0].name + "\n")
         else:
-            with storage_errors("remove", self.path / BEST):
-                (self.path / BEST).unlink(missing_ok=True)
+            self._remove([self.path / BEST])
         return path
 
     def _supersede(self, paths: Iterable[Path]) -> None:
@@ -201,9 +214,19 @@ class CheckpointFolder:
                 sync_folder(self.path)
 
 
+def _listed(folder: Path) -> list[Path]:
+    """What lies in a folder; nothing when there is none. Raises MissingInputError when it may not be read."""
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise MissingInputError(f"cannot read {show_path(folder)}: {error.strerror}; change its permissions") from None
+
+
 def _verifies(path: Path) -> bool:
     try:
         load(path, ())
-    except (CheckpointError, StorageError):
+    except (CheckpointError, StorageError, MissingInputError):
         return False
     return True

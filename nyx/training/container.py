@@ -192,6 +192,12 @@ def _parse(header: bytes, size: int, path: AnyPath) -> tuple[list[Spec], dict[st
     return specs, metadata, sha256
 
 
+def begins(path: AnyPath) -> bool:
+    """Whether a file begins as a checkpoint does, whole or damaged. Raises as `open_input` does."""
+    with storage_errors("read", path), open(open_input(path, CheckpointError), "rb", buffering=0) as file:
+        return (file.read(_DIGITS.start) or b"")[8:] == _PREFIX
+
+
 def peek(path: AnyPath) -> Contents:
     """What the header says (metadata and checksum, no tensors), the payload NOT verified: to sort files by."""
     with storage_errors("read", path), open(open_input(path, CheckpointError), "rb", buffering=0) as file:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nyx.errors import CheckpointError, MissingInputError, NyxError, StorageError
-from nyx.files import open_input, publish, show_path
+from nyx.files import publish, read_own, show_path
 from nyx.training import container
 from nyx.training.checkpoint import Checkpoint, CheckpointInfo, load
 from nyx.training.checkpoint_folder import SUPERSEDED, CheckpointFolder
@@ -22,9 +22,8 @@ CHECKPOINTS = "checkpoints"
 def read_run(folder: Path) -> dict[str, Any] | None:
     """run.json of a run's directory, or None when this is no run's directory."""
     try:
-        with open(open_input(folder / RUN_FILE), "rb") as file:
-            run = json.loads(file.read(RUN_BYTES))
-    except (NyxError, OSError, ValueError, RecursionError):
+        run = json.loads(read_own(folder / RUN_FILE, RUN_BYTES) or b"")
+    except (StorageError, ValueError, RecursionError):
         return None
     return run if isinstance(run, dict) and isinstance(run.get("id"), str) and run["id"] else None
 
@@ -49,7 +48,7 @@ def _same_state(checkpoint: Checkpoint, home: Path) -> Path | None:
             continue
         try:
             load(entry.path, ())
-        except (CheckpointError, StorageError):
+        except (CheckpointError, StorageError, MissingInputError):
             continue
         return entry.path
     return None
@@ -72,12 +71,57 @@ def _set_aside(target: Path, label: str, sha256: str | None) -> Path:
     raise StorageError(f"cannot set {show_path(target)} aside: too many files of that name; move some away")
 
 
-def make_way(target: Path, own_ids: Collection[str], runs: Path) -> str | None:
+def doubt(target: Path, info: CheckpointInfo, home: Path, folder: Path = Path()) -> str:
+    """Why the newest state is not kept at a name that only a checkpoint says, in words; "" where the name counts.
+
+    target: that name (checkpoint.path) from here. home: the directory of the run. folder: what the checkpoint's
+    relative paths are relative to. The name counts when the run is where the checkpoint says it is, and there is a
+    checkpoint at that name, or nothing yet but beneath `folder` and in no hidden folder there.
+    """
+    shown, run = show_path(target), info.training.run_dir
+    if not run or os.path.realpath(folder / run) != os.path.realpath(home):
+        return f"its run was in {show_path(run)} when it named {shown}"
+    try:
+        return "" if container.begins(target) else f"{shown} is another file"
+    except (CheckpointError, StorageError):
+        return f"{shown} is another file"
+    except MissingInputError:
+        if os.path.lexists(target):
+            return f"{shown} cannot be read"
+    real, near = Path(os.path.realpath(target.parent), target.name), Path(os.path.realpath(folder))
+    if real.is_relative_to(near) and not any(part.startswith(".") for part in real.relative_to(near).parts):
+        return ""
+    return f"there is no {shown}"
+
+
+def is_behind(target: Path, newest: Path, run_id: str) -> bool:
+    """Whether a published name lacks the newest state of a run, because the run ended before it was published.
+
+    Another run's state there counts as the newer one when its file is."""
+    try:
+        there = container.peek(target)
+        if there.sha256 == container.peek(newest).sha256:
+            return False
+        owner = CheckpointInfo.from_metadata(there.metadata, target).training.run_id
+        return owner == run_id or os.stat(target).st_mtime_ns < os.stat(newest).st_mtime_ns
+    except (CheckpointError, MissingInputError):
+        return not os.path.lexists(target) or container.begins(target)
+
+
+def _begins(path: Path) -> bool:
+    try:
+        return container.begins(path)
+    except (CheckpointError, MissingInputError):
+        return False
+
+
+def make_way(target: Path, own_ids: Collection[str], runs: Path, *, only_checkpoints: bool = False) -> str | None:
     """See to it that `target` can be replaced without losing a state; what was done, in one line, or None.
 
     Nothing is done about a state of this run or of the one it goes on from (`own_ids`). Another run's state stays in
     its own directory, where this looks for it, or else gets a second name beside `target`, as does any other file.
-    `target` itself stays as it is. Raises StorageError, also when it is no file.
+    `target` itself stays as it is. Raises StorageError, also when it is no file; with only_checkpoints also for one
+    that is not even a damaged checkpoint.
     """
     shown = show_path(target)
     try:
@@ -92,6 +136,11 @@ def make_way(target: Path, own_ids: Collection[str], runs: Path) -> str | None:
         if not target.is_file():
             raise StorageError(
                 f"cannot write {shown}: it is not a regular file; choose another checkpoint.path"
+            ) from None
+        if only_checkpoints and not _begins(target):
+            raise StorageError(
+                f"cannot renew {shown}: it is no checkpoint, and a resume replaces nothing else; move it away, or name "
+                "another file with --set checkpoint.path=FILE"
             ) from None
         aside = _set_aside(target, "aside", None)
         return f"{shown} was no checkpoint to go on from; it is now {show_path(aside)}"

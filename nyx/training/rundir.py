@@ -9,6 +9,7 @@ appended to.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -23,16 +24,17 @@ import numpy as np
 
 from nyx import files
 from nyx.console import visible
-from nyx.errors import RunDirectoryError, StorageError
+from nyx.errors import MissingInputError, RunDirectoryError, StorageError
 from nyx.files import show_path
 from nyx.training.checkpoint import Checkpoint, CheckpointInfo, load
-from nyx.training.checkpoint_folder import BEST, LATEST, TEMPLATE, CheckpointFolder
+from nyx.training.checkpoint_folder import BEST, LATEST, SUPERSEDED, TEMPLATE, CheckpointFolder
 from nyx.training.metrics_log import FILE as METRICS
 from nyx.training.metrics_log import mark_resume, to_line
-from nyx.training.published import CHECKPOINTS, RUN_FILE, find_run, make_way, read_run
+from nyx.training.published import CHECKPOINTS, RUN_FILE, find_run, is_behind, make_way, read_run
 from nyx.training.sidefile import SideFile
 
 CONFIG, STATUS, LOG, SAMPLES, GATES, LOCK = "config.yaml", "status.json", "train.log", "samples.txt", "gates", ".lock"
+CONFIG_BYTES, STATUS_BYTES, LOCK_BYTES = 64 << 20, 1 << 20, 10  # that are read, at most
 NAME_BYTES = 150  # of the 255 a file system allows: the date and a number come on top
 
 
@@ -56,13 +58,16 @@ class RunDirectory:
     def __init__(self, path: Path, keeping: Keeping, say: Callable[[str], None] | None = None) -> None:
         """Take the lock. Raises RunDirectoryError when another process has it, or it cannot be had."""
         self.path, self.keeping, self.say = path, keeping, self.log if say is None else say
-        self.checkpoints = CheckpointFolder(path / CHECKPOINTS, keeping.template, keeping.keep_last)
+        self.checkpoints = CheckpointFolder(
+            path / CHECKPOINTS, keeping.template, keeping.keep_last, lambda line: self.say(line)
+        )
         self.id, self.parent_id, self.attempt = "", "", 0
         self._own_ids: set[str] = set()
         self._noted: str | None = None
         self._log, self._metrics, self._status, self._samples = (
             SideFile(path / name, lambda text: self.say(text)) for name in (LOG, METRICS, STATUS, SAMPLES)
         )
+        _require_folders(path)
         self._lock = _take(path / LOCK)
         folders = [path, path / CHECKPOINTS, path / GATES, *([keeping.published.parent] if keeping.published else [])]
         for folder in folders:
@@ -128,6 +133,39 @@ class RunDirectory:
             raise
         return run
 
+    @classmethod
+    def settle(
+        cls,
+        checkpoint: Checkpoint,
+        keeping: Keeping,
+        *,
+        home: Path | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        """Publish the newest state of a run that ended, for good or by a crash, before it could; `best` and `latest`
+        follow. Nothing is done about a state that is not its run's newest, nor while another process has the run.
+
+        checkpoint: wholly loaded. home: the directory of its run, where it is known. Raises StorageError,
+        RunDirectoryError.
+        """
+        info, target = checkpoint.info(), keeping.published
+        home = home or find_run(info, Path(checkpoint.path), keeping.runs)
+        if home is None or target is None:
+            return
+        newest = next(iter(CheckpointFolder(home / CHECKPOINTS, keeping.template).entries()[0]), None)
+        if (
+            newest is None
+            or newest.sha256 != checkpoint.sha256
+            or not is_behind(target, newest.path, info.training.run_id)
+        ):
+            return
+        with cls(home, keeping, say) as run:
+            run.id = info.training.run_id
+            run._own_ids = {run.id}
+            run._make_way(only_checkpoints=True)
+            run._publish(run.checkpoints.rewind(checkpoint))
+            run.say(f"step {newest.step}, the newest of its run, is in {show_path(target)} now")
+
     def _begin(
         self, name: str, config_text: str, about: Mapping[str, Any], parent: CheckpointInfo | None, goes_on: bool
     ) -> None:
@@ -141,15 +179,18 @@ class RunDirectory:
         step = parent.training.step if parent and goes_on else 0
         run = {**about, "id": self.id, "name": name, "created": _now(), "parent": origin}
         self._write_run({**run, "attempts": [{"attempt": 0, "started": _now(), "from_step": step}]})
-        self._make_way()
+        self._make_way(only_checkpoints=goes_on)
 
     def _go_on(self, checkpoint: Checkpoint, info: CheckpointInfo, config_text: str, about: Mapping[str, Any]) -> None:
         run = read_run(self.path)
         if run is None or run["id"] != info.training.run_id:
             raise RunDirectoryError(f"{show_path(self.path)} has just become another run's; resume again")
+        for name in (CONFIG, METRICS, LOG, STATUS, SAMPLES):
+            files.require_own(self.path / name)
         attempts = run["attempts"] if isinstance(run.get("attempts"), list) else []
         self.id, self.parent_id, self.attempt = info.training.run_id, info.training.parent_id, len(attempts)
         self._own_ids = {self.id}
+        self._make_way(only_checkpoints=True)
         changed = {key: value for key, value in _as_json(about).items() if run.get(key) != value}
         attempt = {"attempt": self.attempt, "started": _now(), "from_step": info.training.step, **changed}
         self._write_run({**run, "attempts": [*attempts, attempt]})
@@ -160,10 +201,7 @@ class RunDirectory:
 
     def _change_config(self, text: str) -> None:
         """The configuration of this attempt; another one that was there stays under another name."""
-        try:
-            before = (self.path / CONFIG).read_bytes()
-        except OSError:
-            before = b""
+        before = files.read_own(self.path / CONFIG, CONFIG_BYTES) or b""
         if before != text.encode("utf-8", "backslashreplace"):
             files.write_atomic(self.path / f"config.before-attempt-{self.attempt}.yaml", before)
             files.write_text(self.path / CONFIG, text)
@@ -171,11 +209,11 @@ class RunDirectory:
     def _write_run(self, run: Mapping[str, Any]) -> None:
         files.write_text(self.path / RUN_FILE, json.dumps(_as_json(run), indent=2) + "\n")
 
-    def _make_way(self) -> None:
+    def _make_way(self, *, only_checkpoints: bool = False) -> None:
         target = self.keeping.published
         if target is not None:
             files.make_folder(target.parent)
-            note = make_way(target, self._own_ids, self.keeping.runs)
+            note = make_way(target, self._own_ids, self.keeping.runs, only_checkpoints=only_checkpoints)
             if note and note != self._noted:
                 self.say(note)
             self._noted = note
@@ -244,6 +282,15 @@ class RunDirectory:
         self.close()
 
 
+def _require_folders(path: Path) -> None:
+    """Raises RunDirectoryError for a run whose folders lead elsewhere: what is written there would be."""
+    for folder in (path / CHECKPOINTS, path / CHECKPOINTS / SUPERSEDED, path / GATES):
+        if os.path.lexists(folder) and (folder.is_symlink() or not folder.is_dir()):
+            raise RunDirectoryError(
+                f"{show_path(folder)} is not a folder of its own; put one there, or the whole run in another place"
+            )
+
+
 def require_empty(folder: Path) -> None:
     """Raises RunDirectoryError (73) for a path where a new run cannot be: a file, or a folder with something in it."""
     if not folder.is_dir():
@@ -257,17 +304,26 @@ def open_checkpoint(path: Path, say: Callable[[str], None], prefixes: Iterable[s
 
     `say` gets the one warning when a damaged file is passed over. Raises as `checkpoint.load` does.
     """
-    if path.is_dir() and read_run(path) is not None:
+    if os.path.isdir(path) and _is_run(path):
         return CheckpointFolder(path / CHECKPOINTS).load_latest(say, prefixes)
     named = CheckpointFolder(path.parent).pointer(path.name) if path.name in (BEST, LATEST) else None
     return load(named or path, prefixes)
 
 
+def _is_run(path: Path) -> bool:
+    """Whether a folder is a run's directory. Raises MissingInputError when it may not be looked into."""
+    about = path / RUN_FILE
+    closed = path if not os.access(path, os.R_OK | os.X_OK) else about
+    if closed is path or (os.path.isfile(about) and not os.access(about, os.R_OK)):
+        raise MissingInputError(f"cannot read {show_path(closed)}: {os.strerror(errno.EACCES)}; change its permissions")
+    return read_run(path) is not None
+
+
 def read_status(path: Path) -> dict[str, Any] | None:
     """status.json of a run's directory, or None when there is none yet."""
     try:
-        status = json.loads((path / STATUS).read_bytes())
-    except (OSError, ValueError):
+        status = json.loads(files.read_own(path / STATUS, STATUS_BYTES) or b"")
+    except (StorageError, ValueError, RecursionError):
         return None
     return status if isinstance(status, dict) else None
 
@@ -293,8 +349,8 @@ def _take(path: Path) -> int:
             os.write(descriptor, str(os.getpid()).encode())
         return descriptor
     try:
-        owner = path.read_text("ascii")[:10]
-    except (OSError, ValueError):
+        owner = (files.read_own(path, LOCK_BYTES) or b"").decode("ascii")
+    except (StorageError, ValueError):
         owner = ""
     process = f"process {owner}" if owner.isdecimal() else "another process"
     raise RunDirectoryError(f"run directory {shown} is in use by {process}; wait for it, stop it, or start a new run")

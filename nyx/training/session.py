@@ -7,7 +7,7 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 import nyx
 from nyx import config as configuration
 from nyx import configload
-from nyx.config import Config
+from nyx.config import CheckpointConfig, Config
 from nyx.configload import Loaded, dump_yaml
 from nyx.errors import (
     CheckpointError,
@@ -24,6 +24,7 @@ from nyx.errors import (
     DataError,
     DeviceLostError,
     NyxError,
+    RunDirectoryError,
     Stopped,
     StorageError,
     UsageError,
@@ -37,9 +38,11 @@ from nyx.text.prepare import Corpus, load_text, make_vocabulary, prepare
 from nyx.text.vocabulary import Vocabulary
 from nyx.training.checkpoint import WEIGHTS, Checkpoint
 from nyx.training.checkpoint_folder import check_template
+from nyx.training.fit import open_fitting, read_config, require_header
 from nyx.training.monitor import Monitor
 from nyx.training.plan import longest_window, parts_of, parts_of_phase
-from nyx.training.rundir import Keeping, RunDirectory, open_checkpoint, require_empty
+from nyx.training.published import CHECKPOINTS, doubt, find_run
+from nyx.training.rundir import Keeping, RunDirectory, require_empty
 from nyx.training.trainer import CharacterLanguageTrainer, TrainingResult
 
 
@@ -58,7 +61,7 @@ def train(
         parts_of_phase(parts_of(config), phase)
         if phase > 1 and init_from is None:
             raise UsageError(f"--phase {phase} starts from what the phase before it left: name it with --init-from")
-    parent = None if init_from is None else open_checkpoint(init_from, monitor.line)
+    parent = None if init_from is None else open_fitting(init_from, monitor.line)
     if parent is not None:
         _compare(parent, config, monitor)
     text = load_text(config, monitor.line)
@@ -86,16 +89,18 @@ def resume(
     Raises ConfigError when the architecture would change, CheckpointError when the corpus did and not any_corpus.
     """
     monitor = Monitor()
-    checkpoint = open_checkpoint(path, monitor.line)
+    checkpoint = open_fitting(path, monitor.line)
     info = checkpoint.info()
     before = _stored_config(checkpoint)
     overrides = {} if device is None else {"device": device}
-    config = configload.amend(info.config, show_path(path), sets, overrides=overrides).config
+    loaded = configload.amend(info.config, show_path(path), sets, overrides=overrides)
+    given = {key for key, origin in loaded.origins.items() if origin != show_path(path)}
+    config = _places(loaded.config, checkpoint, path, given, monitor)
     _check_output(config)
     _announce(before, config, monitor)
     vocabulary = Vocabulary.from_json(info.vocabulary)
     if info.training.finished and not _asks_for_more(before, config):
-        return _finished(path, info.training.step, config, monitor)
+        return _finished(path, checkpoint, config, monitor)
     text = load_text(config, monitor.line)
     corpus = _prepare(text, vocabulary, config, monitor)
     if corpus.sha256 != info.corpus_sha256 and not any_corpus:
@@ -114,12 +119,42 @@ def resume(
     trainer.result.checkpoint = path
     if trainer.state.finished:
         hrm.close()
-        return _finished(path, info.training.step, config, monitor)
+        return _finished(path, checkpoint, config, monitor)
     return _train(trainer, make_run)
 
 
-def _finished(path: Path, step: int, config: Config, monitor: Monitor) -> TrainingResult:
-    """Says that nothing is left to do, and what would be."""
+def _places(config: Config, checkpoint: Checkpoint, named: Path, given: Container[str], monitor: Monitor) -> Config:
+    """The configuration of a training that goes on, without the paths to write to that only its checkpoint says and
+    that do not count here. named: what the user named, which is renewed. given: keys that a person gave."""
+    info, stored, default = checkpoint.info(), config.checkpoint.path, CheckpointConfig().path
+    home = find_run(info, Path(checkpoint.path), Path(config.run_dir))
+    home = home or find_run(info, Path(checkpoint.path), Path(Config.model_fields["run_dir"].default))
+    chosen: Path | str = named if named.is_file() and CHECKPOINTS not in named.absolute().parts else default
+    published, run_dir, target = stored, config.run_dir, Path(stored)
+    if home is None:
+        run_dir = run_dir if "run_dir" in given else Config.model_fields["run_dir"].default
+        published = stored if "checkpoint.path" in given else str(chosen)
+        monitor.line(
+            f"the directory of the run that {show_path(named)} is of is not here: it goes on in a new one in "
+            f"{show_path(run_dir)}, and the newest state in {show_path(published)}"
+        )
+    elif "checkpoint.path" not in given and not (target.exists() and named.exists() and named.samefile(target)):
+        why = doubt(target, info, home)
+        if why and stored != default:
+            published = str(chosen)
+            monitor.line(
+                f"the newest state goes to {show_path(published)}: {why}; to keep it there, say "
+                f"--set checkpoint.path={shlex.quote(stored)}"
+            )
+    kept = config.checkpoint.model_copy(update={"path": published})
+    return config.model_copy(update={"checkpoint": kept, "run_dir": run_dir})
+
+
+def _finished(path: Path, checkpoint: Checkpoint, config: Config, monitor: Monitor) -> TrainingResult:
+    """Says that nothing is left to do, and what would be. What a crash kept from being published is published."""
+    step = checkpoint.info().training.step
+    with contextlib.suppress(RunDirectoryError):  # another process has the run, and publishes
+        RunDirectory.settle(checkpoint, _keeping(config), say=monitor.line)
     keys = [key for key in ("max_steps", "epochs") if getattr(config.train, key) is not None]
     more = "give more: " + " ".join(f"--set train.{key}=N" for key in keys)
     if not keys:
@@ -129,6 +164,7 @@ def _finished(path: Path, step: int, config: Config, monitor: Monitor) -> Traini
 
 
 def _open(config: Config, vocabulary: Vocabulary, monitor: Monitor) -> ResourceAwareHRM:
+    require_header(config, vocabulary)
     if config.sample.prompt:
         vocabulary.encode(config.sample.prompt, "sample.prompt")
     hrm = ResourceAwareHRM(config.model, vocabulary, config.device)
@@ -229,17 +265,12 @@ def _take_over(hrm: ResourceAwareHRM, parent: Checkpoint, seed: int, monitor: Mo
 
 
 def _stored_config(checkpoint: Checkpoint) -> Config:
-    try:
-        return Config.from_dict(checkpoint.info().config)
-    except ConfigError as error:
-        raise CheckpointError(
-            f"{show_path(checkpoint.path)} has a configuration this Nyx cannot read: {error}"
-        ) from error
+    return read_config(checkpoint.info().config, checkpoint.path)
 
 
 def load_model(path: Path, device: str, say: Any) -> ResourceAwareHRM:
     """The model of a checkpoint on a device, for evaluation and generation."""
-    checkpoint = open_checkpoint(path, say, WEIGHTS)
+    checkpoint = open_fitting(path, say, WEIGHTS)
     config, info = _stored_config(checkpoint), checkpoint.info()
     hrm = ResourceAwareHRM(config.model, Vocabulary.from_json(info.vocabulary), device)
     train = parts_of(config)[info.training.stage].train

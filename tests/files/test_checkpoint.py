@@ -20,7 +20,7 @@ import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nyx.errors import CheckpointError, DeviceMemoryError, MissingInputError, StorageError
+from nyx.errors import CheckpointError, DeviceMemoryError, DivergenceError, MissingInputError, StorageError
 from nyx.training import checkpoint, container
 from nyx.training.checkpoint import CheckpointInfo, TrainingState
 
@@ -101,9 +101,9 @@ def test_special_values_and_layouts(tmp_path: Path) -> None:
     base = np.arange(24, dtype=np.float32).reshape(4, 6)
     odd = {"nan": np.array([np.nan, -np.inf, -0.0, 1e-45], np.float32), "t": base.T, "s": base[::2, ::-3],
            "big": base.astype(">f4"), "readonly": np.broadcast_to(np.float32(3), (2, 2))}  # fmt: skip
-    checkpoint.save(tmp_path / "file", odd, {})
+    container.write(tmp_path / "file", odd, {})
     plain = {name: np.ascontiguousarray(array, array.dtype.newbyteorder("=")) for name, array in odd.items()}
-    assert equal(checkpoint.load(tmp_path / "file").tensors, plain)
+    assert equal(container.read(tmp_path / "file").tensors, plain)
 
 
 def test_the_library_reads_it(path: Path) -> None:
@@ -450,7 +450,7 @@ def test_metadata_are_json(path: Path) -> None:
 
 def test_only_finite_numbers_are_states() -> None:
     for value in (float("nan"), float("inf")):
-        with pytest.raises(ValueError):
+        with pytest.raises(DivergenceError, match="training"):
             replace(INFO, training=replace(STATE, best_val_loss=value)).to_metadata()
 
 

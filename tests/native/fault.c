@@ -8,6 +8,8 @@
 #include <vulkan/vk_layer.h>
 #include <vulkan/vulkan.h>
 
+#define EXPORT __attribute__((visibility("default"))) /* not the headers' own macro: newer ones have none */
+
 #define ENTRIES(X)                                                                                                     \
     X(vkAllocateCommandBuffers, (VkDevice a, const VkCommandBufferAllocateInfo *b, VkCommandBuffer *c), (a, b, c))     \
     X(vkAllocateDescriptorSets, (VkDevice a, const VkDescriptorSetAllocateInfo *b, VkDescriptorSet *c), (a, b, c))     \
@@ -70,7 +72,7 @@ static int fails(int entry, VkResult *result) {
     return 1;
 }
 
-VK_LAYER_EXPORT int nyx_fault_count(const char *name) {
+EXPORT int nyx_fault_count(const char *name) {
     for (int i = 0; i < ENTRY_COUNT; ++i)
         if (!strcmp(name, names[i])) return counts[i];
     return -1;
@@ -137,7 +139,7 @@ static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL instance_address(VkInstance inst
     return next_instance_address ? next_instance_address(instance, name) : 0;
 }
 
-VK_LAYER_EXPORT VKAPI_ATTR VkResult VKAPI_CALL
+EXPORT VKAPI_ATTR VkResult VKAPI_CALL
 vkNegotiateLoaderLayerInterfaceVersion(VkNegotiateLayerInterface *interface) {
     if (interface->loaderLayerInterfaceVersion > 2) interface->loaderLayerInterfaceVersion = 2;
     interface->pfnGetInstanceProcAddr = instance_address;

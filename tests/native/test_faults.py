@@ -153,9 +153,12 @@ def test_a_device_lost_while_it_computes_is_lost_for_the_whole_process(
 
 @pytest.mark.parametrize("entry", [name for name in ENTRIES if name != "vkWaitForFences"])
 def test_a_failed_call_leaves_nothing_behind(outcomes: Callable[..., list[list[Any]]], entry: str) -> None:
-    """The validation layer lists what is still there when a device goes away, and every wrong call on the way."""
+    """The validation layer lists what is still there when a device goes away, and every wrong call on the way.
+
+    It lies below the layer that fails the calls: to newer ones a submission that failed below them is pending for ever.
+    """
     if not Path("/usr/share/vulkan/explicit_layer.d/VkLayer_khronos_validation.json").exists():
         need("VkLayer_khronos_validation.json")
-    outcomes(entry, [OUT_OF_DEVICE], layers="VK_LAYER_KHRONOS_validation:VK_LAYER_NYX_fault")
+    outcomes(entry, [OUT_OF_DEVICE], layers="VK_LAYER_NYX_fault:VK_LAYER_KHRONOS_validation")
     said = outcomes.said  # type: ignore[attr-defined]
-    assert not re.search(r"VUID|UNASSIGNED|has not been destroyed", said), said
+    assert not re.search(r"VUID|UNASSIGNED|Validation (Error|Warning)|has not been destroyed", said), said

@@ -80,7 +80,6 @@ def test_callers_on_several_python_threads() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Python's own, about forking with threads
 def test_a_forked_child_starts_threads_of_its_own() -> None:
     """Also where the parent was in the middle of a kernel."""
     _core.set_cpu_threads(3)

@@ -127,17 +127,19 @@ std::atomic<Pool*> the_pool{nullptr};
 std::mutex* making = new std::mutex;
 std::atomic<int> thread_count{1};
 
+// At load: a fork that has begun before its action is registered, while another thread makes the pool, would miss it.
+[[maybe_unused]] const bool registered = [] {
+    in_forked_child([] {
+        the_pool = nullptr;
+        making = new std::mutex;
+    });
+    return true;
+}();
+
 Pool& pool() {
     if (!the_pool) {
         const std::lock_guard<std::mutex> lock(*making);
-        if (!the_pool) {
-            static std::once_flag once;
-            std::call_once(once, in_forked_child, [] {
-                the_pool = nullptr;
-                making = new std::mutex;
-            });
-            the_pool = new Pool;
-        }
+        if (!the_pool) the_pool = new Pool;
     }
     return *the_pool;
 }

@@ -14,6 +14,7 @@ from nyx.backends import host
 from nyx.backends.base import Backend, MemoryUse
 from nyx.backends.memory import LIMIT, Placement, Rules, padded
 from nyx.backends.vulkan import check
+from nyx.backends.vulkan.pipeline_cache import PipelineCache
 from nyx.backends.vulkan.pipelines import Kernels, access
 from nyx.backends.vulkan.recorder import Dispatch, barriers, dispatches
 from nyx.errors import DeviceError, DeviceMemoryError, ProgramError
@@ -62,6 +63,7 @@ class VulkanBackend(Backend):
         self.on_host = self.traits.software
         self._timeout = timeout or (3600.0 if self.traits.software else 60.0)
         self._audit, self._check = (os.environ.get(name) == "1" for name in ("NYX_SYNC_AUDIT", "NYX_CHECK"))
+        self._cache = PipelineCache(self._device)
         self._kernels = Kernels(self._device)
         self._buffers: dict[Hashable, Any] = {DUMMY: self._device.buffer(DUMMY_SIZE, "device")}
         self._places: dict[Tensor, tuple[Hashable, int]] = {}  # persistent roots: buffer, first element
@@ -111,6 +113,7 @@ class VulkanBackend(Backend):
         self.reserve([program])
         if not self._check and program not in self._recordings:
             self._recordings[program] = self.record(self.dispatches(program))
+            self._cache.keep_soon()
 
     def _words(self, key: Hashable) -> int:
         return self._buffers[key].words if key in self._buffers else 0
@@ -335,6 +338,7 @@ class VulkanBackend(Backend):
 
     def close(self) -> None:
         self.synchronize()
+        self._cache.keep()
         self._recordings.clear()
         self._plans.clear()
         self._kernels = Kernels(self._device)
