@@ -74,7 +74,7 @@ if [ ! -x $venv/bin/python ]; then
     "$python" -m venv $venv
 fi
 
-build_tools='scikit-build-core>=0.10 pybind11>=2.13'
+build_tools='scikit-build-core>=0.11 pybind11>=2.13'
 have cmake || build_tools="$build_tools cmake"
 have ninja || build_tools="$build_tools ninja"
 extras=''
