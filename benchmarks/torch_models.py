@@ -66,7 +66,7 @@ def _rotary(x: Tensor, theta: float) -> Tensor:
 
 def _hrm_block(p: Weights, name: str, x: Tensor, config: HrmConfig) -> Tensor:
     def norm(y: Tensor) -> Tensor:
-        return F.rms_norm(y, y.shape[-1:], eps=config.norm_eps)
+        return F.rms_norm(y, y.shape[-1:], eps=config.eps)
 
     gate, q, k, v = (_heads(y, config.n_head) for y in _linear(p, f"{name}.attn.gqkv", norm(x)).chunk(4, dim=-1))
     q, k = _rotary(q, config.rope_theta), _rotary(k, config.rope_theta)
@@ -79,7 +79,7 @@ def _hrm_block(p: Weights, name: str, x: Tensor, config: HrmConfig) -> Tensor:
 def _hrm_level(p: Weights, level: str, x: Tensor, layers: int, config: HrmConfig) -> Tensor:
     for i in range(layers):
         x = _hrm_block(p, f"{level}.{i}", x, config)
-    return F.rms_norm(x, x.shape[-1:], eps=config.norm_eps)
+    return F.rms_norm(x, x.shape[-1:], eps=config.eps)
 
 
 def hrm(p: Weights, tokens: Tensor, config: HrmConfig, *, bp_steps: int | None = None) -> Tensor:
@@ -101,7 +101,7 @@ def hrm(p: Weights, tokens: Tensor, config: HrmConfig, *, bp_steps: int | None =
 
 def _act_stack(p: Weights, level: str, x: Tensor, layers: int, config: HrmConfig) -> Tensor:
     def norm(y: Tensor) -> Tensor:
-        return F.rms_norm(y, y.shape[-1:], eps=config.norm_eps)
+        return F.rms_norm(y, y.shape[-1:], eps=config.eps)
 
     for i in range(layers):
         name = f"{level}.{i}"

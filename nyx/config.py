@@ -92,7 +92,8 @@ class HrmConfig(_Model):
     expansion: Annotated[float, Field(gt=0, le=64)] = 4.0
     """The SwiGLU is 2/3 of expansion times n_embd wide, rounded up to a multiple of ff_multiple."""
     ff_multiple: Width = 256
-    norm_eps: Annotated[float, Field(ge=1e-12, le=0.1)] = 1e-6
+    norm_eps: Annotated[float, Field(ge=1e-12, le=0.1)] | None = None
+    """What norms add to the mean square; by default 1e-6, with act 1e-5, as in the authors' programs."""
     rope_theta: Annotated[float, Field(ge=1, le=1e9)] = 10000.0
     """Base of the rotary positions' wavelengths."""
     bp_min_steps: Annotated[int, Field(ge=2, le=1 << 20)] = 2
@@ -106,6 +107,12 @@ class HrmConfig(_Model):
     """How often a row must go on for a drawn number of segments before it may halt (act)."""
     halt_accuracy: Annotated[float, Field(gt=0, le=1)] = 1.0
     """The share of right characters from which on a row counts as solved (act): what the halting head learns."""
+
+    @property
+    def eps(self) -> float:
+        """What norms add to the mean square."""
+        default = 1e-5 if self.variant == "act" else 1e-6
+        return default if self.norm_eps is None else self.norm_eps
 
     def conflicts(self) -> Iterator[Conflict]:
         yield from super().conflicts()

@@ -32,7 +32,7 @@ vec4 angle(vec4 y, vec4 x) {
 }
 
 vec4 direction(vec4 mean, vec4 square, float lr, float c1, float c2) {
-    return lr * angle(mean * (1.0 / c1), sqrt(square) * (1.0 / sqrt(c2)));
+    return lr / c1 * angle(mean, sqrt(square) * (1.0 / sqrt(c2)));
 }
 
 #include "adam.glsl"

@@ -1,25 +1,23 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// One row of a batch after a segment: whether it ends, the halting head's loss and gradient; nyx/ops/halt.py.
+// One row of a batch after a segment: whether it ends, the halting head's losses and gradient; nyx/ops/halt.py.
 // variant :
 // variant lane: -DLANE
 #include "row.glsl"
-#include "philox.glsl"
 layout(std430, binding = 0) readonly buffer Q { float q[]; };
-layout(std430, binding = 1) readonly buffer QNext { float q_next[]; };
-layout(std430, binding = 2) readonly buffer Loss { float loss[]; };
-layout(std430, binding = 3) readonly buffer Correct { float correct[]; };
-layout(std430, binding = 4) readonly buffer Targets { int targets[]; };
-layout(std430, binding = 5) readonly buffer Norm { float norm[]; };
-layout(std430, binding = 6) readonly buffer Counter { uint counter[]; };
-layout(std430, binding = 7) readonly buffer Progress { float progress[]; };
+layout(std430, binding = 1) readonly buffer Loss { float loss[]; };
+layout(std430, binding = 2) readonly buffer Correct { float correct[]; };
+layout(std430, binding = 3) readonly buffer Targets { int targets[]; };
+layout(std430, binding = 4) readonly buffer Norm { float norm[]; };
+layout(std430, binding = 5) readonly buffer Progress { float progress[]; };
+layout(std430, binding = 6) readonly buffer Least { float least[]; };
+layout(std430, binding = 7) readonly buffer QNext { float q_next[]; };
 layout(std430, binding = 8) writeonly buffer Dq { float dq[]; };
-layout(std430, binding = 9) writeonly buffer Now { float now[]; };
-layout(std430, binding = 10) writeonly buffer Totals { float totals[]; };
+layout(std430, binding = 9) writeonly buffer Report { float report[]; };
 layout(push_constant) uniform Push {
-    uint q_at, q_next_at, loss_at, correct_at, targets_at, norm_at, counter_at, progress_at, dq_at, now_at, totals_at;
-    uint rows, cols, has_progress, max_steps, stream;
-    float exploration, accuracy;
+    uint q_at, loss_at, correct_at, targets_at, norm_at, progress_at, least_at, q_next_at, dq_at, report_at;
+    uint rows, cols, has_next, max_steps;
+    float accuracy;
 };
 
 float sigmoid(float x) { return 1.0 / (1.0 + exp(-x)); }
@@ -28,14 +26,6 @@ float sigmoid(float x) { return 1.0 / (1.0 + exp(-x)); }
 float log1p(float e) { return e < 1e-3 ? e * (1.0 - e * (0.5 - e / 3.0)) : log(1.0 + e); }
 
 float cross_entropy(float z, float wanted) { return max(z, 0.0) - z * wanted + log1p(exp(-abs(z))); }
-
-// The least number of segments of a row.
-float least(uint row) {
-    uvec4 c = uvec4(counter[counter_at], counter[counter_at + 1u], counter[counter_at + 2u], counter[counter_at + 3u]);
-    uvec2 at = philox_index(c.w, 2u, 2u * row), then = philox_index(c.w, 2u, 2u * row + 1u);
-    if (max_steps == 1u || philox_uniform(c, stream, at.x, at.y) >= exploration) return 1.0;
-    return 2.0 + min(floor(philox_uniform(c, stream, then.x, then.y) * float(max_steps - 1u)), float(max_steps - 2u));
-}
 
 void main() {
     uint row = row_index(), lane = row_lane(), from = row * cols;
@@ -53,19 +43,21 @@ void main() {
     if (lane != 0u) return;
 
     uint end = 2u * (from + cols - 1u);  // the last position
-    float before = has_progress == 0u ? 0.0 : progress[progress_at + row], segment = before + 1.0;
-    float halt = q[q_at + end], go_on = q[q_at + end + 1u];
-    float next_halt = q_next[q_next_at + end], next_go_on = q_next[q_next_at + end + 1u];
-    bool running = before >= 0.0 && n > 0.0, last = segment >= float(max_steps);
-    bool ends = last || (halt > go_on && segment >= least(row)) || n == 0.0, adds = ends && running;
-    float goal = float(right + 1e-3 >= accuracy * n);
-    float value = sigmoid(last ? next_halt : max(next_halt, next_go_on));
-    float scale = 0.5 * norm[norm_at];
-    dq[dq_at + end] = running ? scale * (sigmoid(halt) - goal) : 0.0;
-    dq[dq_at + end + 1u] = running ? scale * (sigmoid(go_on) - value) : 0.0;
-    now[now_at + row] = before < 0.0 ? before : ends ? -segment : segment;
-    totals[totals_at + row] = adds ? nats : 0.0;
-    totals[totals_at + rows + row] = adds ? right : 0.0;
-    float both = cross_entropy(halt, goal) + cross_entropy(go_on, value);
-    totals[totals_at + 2u * rows + row] = running ? 0.5 * both : 0.0;
+    float segment = progress[progress_at + row] + 1.0, halt = q[q_at + end], go_on = q[q_at + end + 1u];
+    bool counts = n > 0.0, last = segment >= float(max_steps);
+    bool ends = last || (halt > go_on && segment >= least[least_at + row]);
+    float goal = float(right + 1e-3 >= accuracy * n), scale = 0.5 * norm[norm_at], value = 0.0;
+    bool next = counts && has_next != 0u;
+    if (next) {
+        float next_halt = q_next[q_next_at + end], next_go_on = q_next[q_next_at + end + 1u];
+        value = sigmoid(last ? next_halt : max(next_halt, next_go_on));
+    }
+    dq[dq_at + end] = counts ? scale * (sigmoid(halt) - goal) : 0.0;
+    dq[dq_at + end + 1u] = next ? scale * (sigmoid(go_on) - value) : 0.0;
+    uint at = report_at + 5u * row;
+    report[at] = !counts ? 0.0 : ends ? -segment : segment;
+    report[at + 1u] = nats;
+    report[at + 2u] = right;
+    report[at + 3u] = counts ? cross_entropy(halt, goal) : 0.0;
+    report[at + 4u] = next ? cross_entropy(go_on, value) : 0.0;
 }

@@ -23,8 +23,8 @@ static inline Vec angle(Vec y, Vec x) {
 
 void adam_atan2(const Call& call) {
     adam_update(call, [](Rates r) {
-        const float lr = r.lr, mean_scale = 1 / r.c1, root = 1 / __builtin_sqrtf(r.c2);
-        return [=](Vec mean, Vec square) { return angle(mean * mean_scale, square_root(square) * root) * lr; };
+        const float rate = r.lr / r.c1, root = 1 / __builtin_sqrtf(r.c2);
+        return [=](Vec mean, Vec square) { return angle(mean, square_root(square) * root) * rate; };
     });
 }
 

@@ -1,5 +1,5 @@
-// The halting head after a segment: who ends, its loss and gradient; the formulas of nyx/ops/halt.py.
-#include "include/philox.hpp"
+// The halting head after a segment: who ends, its losses and gradient; the formulas of nyx/ops/halt.py.
+#include "include/simd.hpp"
 
 namespace nyx::cpu::NYX_ISA {
 
@@ -9,27 +9,13 @@ static inline float two_way(float z, float wanted) {
     return (z > 0 ? z : 0) - z * wanted + __builtin_log1pf(__builtin_expf(-__builtin_fabsf(z)));
 }
 
-// The least number of segments of a row.
-static float least(const Call& call, const uint32_t* counter, int64_t row) {
-    const float most = number(call, "max_steps");
-    float u[2] = {};
-    drawn(counter, number(call, "stream"), 2 * (counter[3] + static_cast<uint64_t>(row)), 2,
-          [&](int64_t i, int64_t n, const float* uniform) {
-              for (int64_t k = 0; k < n; ++k) u[i + k] = uniform[k];
-          });
-    if (most == 1 || u[0] >= static_cast<float>(number(call, "exploration"))) return 1;
-    const float longer = __builtin_floorf(u[1] * (most - 1));
-    return 2 + (longer < most - 2 ? longer : most - 2);
-}
-
 void halt(const Call& call) {
-    const float *q = floats(call, 0), *q_next = floats(call, 1), *loss = floats(call, 2), *correct = floats(call, 3);
-    const int32_t* targets = ints(call, 4);
-    const uint32_t* counter = static_cast<const uint32_t*>(call.arrays[6].data);
-    const float* progress = floats(call, 7);
-    float *dq = made(call, 8), *now = made(call, 9), *totals = made(call, 10);
+    const float *q = floats(call, 0), *loss = floats(call, 1), *correct = floats(call, 2);
+    const int32_t* targets = ints(call, 3);
+    const float *progress = floats(call, 5), *least = floats(call, 6), *q_next = floats(call, 7);
+    float *dq = made(call, 8), *report = made(call, 9);
     const int64_t B = call.arrays[0].dims[0], T = call.arrays[0].dims[1];
-    const float most = number(call, "max_steps"), accuracy = number(call, "accuracy"), by = floats(call, 5)[0] / 2;
+    const float most = number(call, "max_steps"), accuracy = number(call, "accuracy"), by = floats(call, 4)[0] / 2;
     parallel(B, rows_each(T), [&](int64_t b, int64_t end) {
         for (; b < end; ++b) {
             const auto sum_of = [&](const float* x) {
@@ -38,20 +24,22 @@ void halt(const Call& call) {
             const float nats = sum_of(loss), right = sum_of(correct);
             int64_t counted = 0;
             for (int64_t i = 0; i < T; ++i) counted += targets[b * T + i] >= 0;
-            const float *at = q + 2 * (b * T + T - 1), *next = q_next + 2 * (b * T + T - 1);
-            const float before = progress ? progress[b] : 0, segment = before + 1;
-            const bool running = before >= 0 && counted, last = segment >= most;
-            const bool ends = last || (at[0] > at[1] && segment >= least(call, counter, b)) || !counted;
+            const int64_t at = 2 * (b * T + T - 1);
+            const float halt = q[at], go_on = q[at + 1], segment = progress[b] + 1;
+            const bool last = segment >= most, ends = last || (halt > go_on && segment >= least[b]);
             const float goal = right + 1e-3f >= accuracy * counted;
-            const float value = logistic(last || next[0] > next[1] ? next[0] : next[1]);
-            float* to = dq + 2 * b * T;
+            float *to = dq + 2 * b * T, *said = report + 5 * b;
             __builtin_memset(to, 0, 2 * T * sizeof(float));
-            to[2 * T - 2] = running ? (logistic(at[0]) - goal) * by : 0;
-            to[2 * T - 1] = running ? (logistic(at[1]) - value) * by : 0;
-            now[b] = before < 0 ? before : ends ? -segment : segment;
-            totals[b] = ends && running ? nats : 0;
-            totals[B + b] = ends && running ? right : 0;
-            totals[2 * B + b] = running ? (two_way(at[0], goal) + two_way(at[1], value)) / 2 : 0;
+            said[0] = !counted ? 0 : ends ? -segment : segment;
+            said[1] = nats, said[2] = right, said[3] = said[4] = 0;
+            if (!counted) continue;
+            to[2 * T - 2] = (logistic(halt) - goal) * by;
+            said[3] = two_way(halt, goal);
+            if (!q_next) continue;
+            const float next_halt = q_next[at], next_go_on = q_next[at + 1];
+            const float value = logistic(last || next_halt > next_go_on ? next_halt : next_go_on);
+            to[2 * T - 1] = (logistic(go_on) - value) * by;
+            said[4] = two_way(go_on, value);
         }
     });
 }

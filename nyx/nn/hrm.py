@@ -9,6 +9,7 @@ calls alone.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from nyx import ops
 from nyx.config import HrmConfig
 from nyx.nn.layers import Constant, Context, Linear, attend
 from nyx.nn.model import LanguageModel
-from nyx.nn.parameters import Parameters, truncated_normal
+from nyx.nn.parameters import Initializer, Parameters, truncated_normal
 from nyx.ops.rope import table
 from nyx.program import current
 from nyx.tensor import Tensor
@@ -43,12 +44,12 @@ class Block:
 
     def __call__(self, x: Tensor, context: Context, call: str) -> Tensor:
         config, c, n_head = self.config, self.config.n_embd, self.config.n_head
-        gqkv = self.gqkv(ops.rms_norm(x, eps=config.norm_eps)[0])  # (B, T, 4C)
+        gqkv = self.gqkv(ops.rms_norm(x, eps=config.eps)[0])  # (B, T, 4C)
         gate, q, k, v = (gqkv.columns(i * c, (i + 1) * c) for i in range(4))
         q, k = (ops.rope(part, self.rotary, context.start, n_head=n_head) for part in (q, k))
         y = attend(call, q, k, v, n_head=n_head, positions=config.block_size, context=context)
         x = ops.add(x, self.out(ops.sigmoid_gate(y, gate)))
-        hidden = ops.swiglu(self.gate_up(ops.rms_norm(x, eps=config.norm_eps)[0]))  # (B, T, F)
+        hidden = ops.swiglu(self.gate_up(ops.rms_norm(x, eps=config.eps)[0]))  # (B, T, F)
         return ops.add(x, self.down(hidden))
 
 
@@ -56,7 +57,7 @@ class Stack:
     """The blocks of one level; every call ends with a norm."""
 
     def __init__(self, parameters: Parameters, name: str, layers: int, config: HrmConfig, rotary: Tensor) -> None:
-        self.name, self.eps = name, config.norm_eps
+        self.name, self.eps = name, config.eps
         self.blocks = [Block(parameters, f"{name}.{i}", config, rotary) for i in range(layers)]
 
     def __call__(self, x: Tensor, context: Context, call: int) -> Tensor:
@@ -103,13 +104,16 @@ class Hrm(LanguageModel):
         return self.head(z_h)
 
     def bp_steps(self, step: int, max_steps: int) -> int:
-        """Grows linearly from bp_min_steps to bp_max_steps over the first bp_warmup_ratio of training."""
+        """Grows linearly from bp_min_steps to bp_max_steps over the first bp_warmup_ratio of training, by the number of
+        the update counted from 1."""
         config, warmup = self.config, max_steps * self.config.bp_warmup_ratio
-        progress = min(1.0, step / warmup) if warmup > 0 else 1.0
+        progress = min(1.0, (step + 1) / warmup) if warmup > 0 else 1.0
         return config.bp_min_steps + int(progress * (config.bp_max_steps - config.bp_min_steps))
 
 
-def fixed_state(name: str, seed: int, width: int) -> np.ndarray:
+def fixed_state(
+    name: str, seed: int, width: int, start: Callable[[float], Initializer] = truncated_normal
+) -> np.ndarray:
     """A random vector (C,) that a state starts from and that is never trained; name: two letters."""
     rng = np.random.Generator(np.random.Philox(key=[seed, int.from_bytes(name.encode())]))
-    return truncated_normal(1.0)(rng, (width,)).astype(np.float32)
+    return start(1.0)(rng, (width,)).astype(np.float32)

@@ -18,7 +18,7 @@ from nyx.config import HrmConfig
 from nyx.nn.hrm import ff_width, fixed_state
 from nyx.nn.layers import Constant, Context, Linear, attend
 from nyx.nn.model import LanguageModel
-from nyx.nn.parameters import Parameters, truncated_normal, zeros
+from nyx.nn.parameters import Parameters, cut_normal, zeros
 from nyx.ops.rope import table
 from nyx.program import current
 from nyx.tensor import Tensor
@@ -31,7 +31,7 @@ class Block:
 
     def __init__(self, parameters: Parameters, name: str, config: HrmConfig, rotary: Tensor) -> None:
         c, f = config.n_embd, ff_width(config)
-        start, from_ff = truncated_normal(1 / math.sqrt(c)), truncated_normal(1 / math.sqrt(f))
+        start, from_ff = cut_normal(1 / math.sqrt(c)), cut_normal(1 / math.sqrt(f))
         self.name, self.config, self.rotary = name, config, rotary
         self.qkv = Linear(parameters, f"{name}.attn.qkv", c, 3 * c, start)
         self.out = Linear(parameters, f"{name}.attn.out", c, c, start)
@@ -44,9 +44,9 @@ class Block:
         q, k, v = (qkv.columns(i * c, (i + 1) * c) for i in range(3))
         q, k = (ops.rope(part, self.rotary, context.start, n_head=n_head) for part in (q, k))
         y = attend(f"{self.name}.{call}", q, k, v, n_head=n_head, positions=config.block_size, context=context)
-        x = ops.rms_norm(ops.add(x, self.out(y)), eps=config.norm_eps)[0]
+        x = ops.rms_norm(ops.add(x, self.out(y)), eps=config.eps)[0]
         hidden = ops.swiglu(self.gate_up(x))  # (B, T, F)
-        return ops.rms_norm(ops.add(x, self.down(hidden)), eps=config.norm_eps)[0]
+        return ops.rms_norm(ops.add(x, self.down(hidden)), eps=config.eps)[0]
 
 
 class ActHrm(LanguageModel):
@@ -54,21 +54,21 @@ class ActHrm(LanguageModel):
 
     def __init__(self, config: HrmConfig, vocab_size: int) -> None:
         super().__init__(vocab_size, config.block_size)
-        self.config, self.segments = config, config.halt_max_steps
+        self.config = config
         c, width = config.n_embd, config.n_embd // config.n_head
         std = 1 / math.sqrt(c)
         rotary = Tensor("rotary", (config.block_size, width), role="const")
         self.z_h, self.z_l = (Tensor(name, (c,), role="const") for name in ("z_H", "z_L"))
         self.constants = {
             "rotary": Constant(rotary, lambda _: table(config.block_size, width, config.rope_theta), kept=False),
-            "z_H": Constant(self.z_h, lambda seed: fixed_state("zH", seed, c), kept=True),
-            "z_L": Constant(self.z_l, lambda seed: fixed_state("zL", seed, c), kept=True),
+            "z_H": Constant(self.z_h, lambda seed: fixed_state("zH", seed, c, cut_normal), kept=True),
+            "z_L": Constant(self.z_l, lambda seed: fixed_state("zL", seed, c, cut_normal), kept=True),
         }
         add = self.parameters
-        self.embedding = add.add("embedding.weight", (vocab_size, c), truncated_normal(std))
+        self.embedding = add.add("embedding.weight", (vocab_size, c), cut_normal(std))
         self.level_h = [Block(add, f"H.{i}", config, rotary) for i in range(config.H_layers)]
         self.level_l = [Block(add, f"L.{i}", config, rotary) for i in range(config.L_layers)]
-        self.head = Linear(add, "head", c, vocab_size, truncated_normal(std))
+        self.head = Linear(add, "head", c, vocab_size, cut_normal(std))
         self.q_head = Linear(add, "q_head", c, 2, zeros, bias=lambda _, shape: np.full(shape, HALT_BIAS))
         self.parameters.freeze()
 

@@ -24,9 +24,6 @@ class LanguageModel(ABC):
 
     def __init__(self, vocab_size: int, block_size: int) -> None:
         self.vocab_size, self.block_size = vocab_size, block_size
-        self.segments: int | None = None
-        """How often a training goes over a batch, each time from where it was and with an update; None: once, from
-        nothing."""
         self.parameters = Parameters()
         self.constants: dict[str, Constant] = {}
 

@@ -1,7 +1,9 @@
-"""Adam-atan2 (Everett et al. 2024, "Scaling Exponents Across Parameterizations and Optimizers", section 4.3; with
-decoupled weight decay and without scales of its own, as the Hierarchical Reasoning Model trains), over flat ranges:
+"""Adam-atan2 (Everett et al. 2024, "Scaling Exponents Across Parameterizations and Optimizers", section 4.3) as both
+programs of the Hierarchical Reasoning Model train, with decoupled weight decay, over flat ranges:
 
-m += (1 - beta1) (g - m);  v = beta2 v + (1 - beta2) g^2;  p = p (1 - lr wd) - lr * atan2(m / c1, sqrt(v / c2))
+m += (1 - beta1) (g - m);  v = beta2 v + (1 - beta2) g^2;  p = p (1 - lr wd) - lr / c1 * atan2(m, sqrt(v / c2))
+
+They correct the bias of m outside of atan2, unlike the paper: the first update is lr * atan(1 - beta1) / (1 - beta1).
 
 Nothing depends on the gradient's scale, and there is no eps: where m and v are 0 the step is 0. What comes from outside
 is as in `adam`.
@@ -56,9 +58,8 @@ def run(
 def _direction(m: np.ndarray, v: np.ndarray, lr: float, c1: float, c2: float, x: np.ndarray, y: np.ndarray) -> None:
     np.sqrt(v, out=x)
     np.multiply(x, 1 / np.sqrt(c2), out=x)
-    np.multiply(m, 1 / c1, out=y)
-    np.arctan2(y, x, out=x)
-    np.multiply(x, lr, out=x)
+    np.arctan2(m, x, out=x)
+    np.multiply(x, lr / c1, out=x)
 
 
 def grad(step: Step, *dys: Tensor | None) -> tuple[Tensor | None, ...]:

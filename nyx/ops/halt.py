@@ -1,18 +1,16 @@
-"""The halting head of the Hierarchical Reasoning Model (Wang et al. 2025): which rows end with this segment, the head's
-loss and its gradient, and what the rows that end now add to the totals.
+"""The halting head of the Hierarchical Reasoning Model (Wang et al. 2025, arXiv 2506.21734, section 2 "Adaptive
+computational time") after one segment: its losses and their gradient, and which rows end.
 
-The head gives two logits at the last position: to halt, to continue. A row b that has not ended is in segment
-m = 1 + progress[b] (1 without `progress`), and the last one when m = max_steps. With P its right predictions among n
-targets, and next_halt, next_continue what the head says after one more segment:
+The head gives two logits at the last position: to halt, to continue. A row b with n targets, of which `correct` has P,
+is in segment m = 1 + progress[b], and the last one when m = max_steps; next_halt and next_continue are what the head
+says after one more segment (q_next, left out when max_steps is 1: then there is nothing to continue to):
 
-    goal = 1 if P >= accuracy * n else 0
+    goal = 1 if P >= accuracy * n else 0                                        (the paper's reward: all are right)
     value = sigmoid(next_halt if m is the last else max(next_halt, next_continue))
     loss = (bce(halt, goal) + bce(continue, value)) / 2,  dq = norm * dloss/dq, 0 at all other positions
-    the row ends when m is the last, or halt > continue and m >= its least number of segments
+    the row ends when m is the last, or halt > continue and m >= least[b]
 
-That least number is drawn: with the chance `exploration` evenly from 2 .. max_steps, else 1, from the numbers 2 (f + b)
-and 2 (f + b) + 1 of the Philox stream, where f is the counter's first sample: the same in every segment and however a
-batch is cut. A row without any target ends at once and has no loss.
+A row without any target takes no part: no loss, no gradient, and its `now` is 0.
 """
 
 from __future__ import annotations
@@ -22,82 +20,76 @@ import numpy as np
 from nyx.errors import ProgramError
 from nyx.ops import Launch, Spec, Traits, require
 from nyx.ops._launch import by_rows
-from nyx.ops._philox import uniform
 from nyx.program import Step
 from nyx.tensor import Tensor
 
 SPEC = Spec(
-    inputs=("q", "q_next", "loss", "correct", "targets", "norm", "counter", "progress"),
-    outputs=("dq", "now", "totals"),
-    optional=("progress",),
-    push=("rows:u", "cols:u", "has_progress:u", "max_steps:u", "stream:u", "exploration:f", "accuracy:f"),
+    inputs=("q", "loss", "correct", "targets", "norm", "progress", "least", "q_next"),
+    outputs=("dq", "report"),
+    optional=("q_next",),
+    push=("rows:u", "cols:u", "has_next:u", "max_steps:u", "accuracy:f"),
 )
+REPORT = 5  # columns
 ROUNDING = 1e-3  # accuracy * n in float32 may lie a little above a whole number
 
 
 def shapes(
-    q: Tensor, q_next: Tensor, loss: Tensor, correct: Tensor, targets: Tensor, norm: Tensor, counter: Tensor,
-    progress: Tensor | None = None,
-    *, max_steps: int, exploration: float, accuracy: float, stream: int = 0,
+    q: Tensor, loss: Tensor, correct: Tensor, targets: Tensor, norm: Tensor, progress: Tensor, least: Tensor,
+    q_next: Tensor | None = None,
+    *, max_steps: int, accuracy: float,
 ) -> tuple[tuple[int, ...], ...]:  # fmt: skip
     """q and q_next (B, T, 2); loss and correct (B T,) of cross_entropy; targets i32 (B, T); norm (1,), 1 / rows of the
-    whole batch; counter u32 (4,); progress (B,) segments done, negative where the row has ended.
+    whole batch; progress (B,) segments done; least (B,), the least number of them for each row.
 
-    Outputs dq (B, T, 2), the new progress (B,), and totals (3, B): loss and right predictions of the rows that end now,
-    and the head's loss of those that took part.
+    Outputs dq (B, T, 2), and report (B, 5): segments done now, negative where the row has ended; nats and right
+    predictions of the row; the loss of each of the head's two choices.
     """
     name = "halt"
-    require(name, len(q.shape) == 3 and q.shape[2] == 2 and q.shape == q_next.shape, "q, q_next (B, T, 2)", q, q_next)
+    require(name, len(q.shape) == 3 and q.shape[2] == 2, "q must be (B, T, 2)", q)
+    require(name, q_next is None or q_next.shape == q.shape, "q_next must be as q", q, q_next)
+    require(name, (q_next is None) == (max_steps == 1), "q_next where there is a segment to come", q, q_next)
     require(name, targets.shape == q.shape[:2] and targets.dtype == "i32", "targets must be i32 (B, T)", q, targets)
     rows = (targets.size,)
     require(name, loss.shape == rows and correct.shape == rows, "loss and correct (B T,)", q, loss, correct)
     require(name, norm.shape == (1,), "norm must be (1,)", norm)
-    require(name, counter.shape == (4,) and counter.dtype == "u32", "counter must be u32 (4,)", counter)
-    require(name, progress is None or progress.shape == q.shape[:1], "progress must be (B,)", q, progress)
-    require(name, max_steps >= 1 and 0 <= exploration <= 1 and 0 < accuracy <= 1, "constants out of range", q)
-    return (q.shape, q.shape[:1], (3, q.shape[0]))
+    require(name, progress.shape == least.shape == q.shape[:1], "progress and least (B,)", q, progress, least)
+    require(name, max_steps >= 1 and 0 < accuracy <= 1, "constants out of range", q)
+    return (q.shape, (q.shape[0], REPORT))
 
 
 def launch(step: Step, traits: Traits) -> Launch:
     q = step.inputs[0]
     assert q
     rows, cols = q.shape[:2]
-    consts = {name: step.consts[name] for name in ("max_steps", "stream", "exploration", "accuracy")}
-    push = {"rows": rows, "cols": cols, "has_progress": int(step.inputs[-1] is not None), **consts}
+    consts = {name: step.consts[name] for name in ("max_steps", "accuracy")}
+    push = {"rows": rows, "cols": cols, "has_next": int(step.inputs[-1] is not None), **consts}
     return Launch((by_rows(rows, cols, push, traits),))
 
 
 def run(
-    q: np.ndarray, q_next: np.ndarray, loss: np.ndarray, correct: np.ndarray, targets: np.ndarray, norm: np.ndarray,
-    counter: np.ndarray, progress: np.ndarray | None = None,
-    *, max_steps: int, exploration: float, accuracy: float, stream: int = 0,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    q: np.ndarray, loss: np.ndarray, correct: np.ndarray, targets: np.ndarray, norm: np.ndarray, progress: np.ndarray,
+    least: np.ndarray, q_next: np.ndarray | None = None,
+    *, max_steps: int, accuracy: float,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     rows, dtype = len(q), q.dtype.type
-    before = np.zeros(rows, q.dtype) if progress is None else progress
-    n, right = (targets >= 0).sum(axis=1), correct.reshape(rows, -1).sum(axis=1)
-    running, segment = (before >= 0) & (n > 0), before + 1
+    n, nats, right = ((x.reshape(rows, -1)).sum(axis=1) for x in (targets >= 0, loss, correct))
+    takes_part, segment = n > 0, progress + 1
     last = segment >= max_steps
-    drawn = uniform(counter, stream, 2 * int(counter[3]), 2 * rows).reshape(rows, 2)
-    longer = np.minimum(np.floor(drawn[:, 1] * np.float32(max_steps - 1)), max_steps - 2) + 2
-    least = np.where((drawn[:, 0] < np.float32(exploration)) & (max_steps > 1), longer, 1)
-    ends = last | ((q[:, -1, 0] > q[:, -1, 1]) & (segment >= least)) | (n == 0)
-
-    goal = (right + dtype(ROUNDING) >= dtype(accuracy) * n.astype(q.dtype)).astype(q.dtype)
-    halt, go_on = q_next[:, -1, 0], q_next[:, -1, 1]
-    value = _sigmoid(np.where(last, halt, np.maximum(halt, go_on)))
-    wanted = np.stack([goal, value], axis=1)  # (B, 2)
+    ends = last | ((q[:, -1, 0] > q[:, -1, 1]) & (segment >= least))
+    goal = right + dtype(ROUNDING) >= dtype(accuracy) * n.astype(q.dtype)
+    wanted, counts = np.zeros((rows, 2), q.dtype), np.tile(takes_part[:, None], (1, 2))
+    wanted[:, 0] = goal
+    if q_next is None:
+        counts[:, 1] = False
+    else:
+        halt, go_on = q_next[:, -1].T
+        wanted[:, 1] = _sigmoid(np.where(last, halt, np.maximum(halt, go_on)))
     z = q[:, -1]
-    nats = np.maximum(z, 0) - z * wanted + np.log1p(np.exp(-np.abs(z)))
+    bce = np.where(counts, np.maximum(z, 0) - z * wanted + np.log1p(np.exp(-np.abs(z))), 0)
     dq = np.zeros_like(q)
-    dq[:, -1] = np.where(running[:, None], (_sigmoid(z) - wanted) * (norm[0] / 2), 0)
-    now = np.where(before < 0, before, np.where(ends, -segment, segment))
-    of_ended = ends & running
-    totals = np.stack([
-        np.where(of_ended, loss.reshape(rows, -1).sum(axis=1), 0),
-        np.where(of_ended, right, 0),
-        np.where(running, nats.sum(axis=1) / 2, 0),
-    ])  # fmt: skip
-    return dq, now, totals
+    dq[:, -1] = np.where(counts, (_sigmoid(z) - wanted) * (norm[0] / 2), 0)
+    now = np.where(takes_part, np.where(ends, -segment, segment), 0)
+    return dq, np.stack([now, nats, right, *bce.T], axis=1).astype(q.dtype)
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:

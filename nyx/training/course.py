@@ -132,14 +132,14 @@ class Course:
         """The batch of the next step."""
         return self.windows.batch(self.state.counters["data_step"])
 
-    def advance(self, batch: Batch) -> None:
-        """That step is done."""
+    def advance(self, characters: int) -> None:
+        """A step on so many characters is done."""
         state, counters = self.state, self.state.counters
         state.step += 1
         counters["data_step"] += 1
         epochs, state.epoch_steps = divmod(counters["data_step"], self.windows.steps_per_epoch)
         state.epoch = counters["epochs_before"] + epochs
-        state.chars_seen += batch.count
+        state.chars_seen += characters
 
     def learning_rate(self, back: int = 0) -> float:
         """The rate of the next update, or of the one `back` steps before it."""

@@ -22,8 +22,7 @@ class Inputs:
     """What the host writes before a run of a batch of shape (B, T), and what the run adds to.
 
     norm: 1 / (characters that count in the whole batch). counter: seed (two words), step, first sample. sums: loss,
-    right predictions, batches, since they were last set to zero. A model that goes over a batch in segments also reads
-    row_norm, 1 / (rows of the whole batch that have a target), and rows, their numbers in the whole batch.
+    right predictions, batches, since they were last set to zero.
     """
 
     def __init__(self, batch: int, time: int, name: str = "") -> None:
@@ -32,25 +31,17 @@ class Inputs:
         self.norm = Tensor(f"{name}norm", (1,), role="input")
         self.counter = Tensor(f"{name}counter", (4,), "u32", "input")
         self.sums = Tensor(f"{name}sums", (4,), role="state")
-        self.row_norm = Tensor(f"{name}row_norm", (1,), role="input")
-        self.rows = Tensor(f"{name}rows", (batch,), "i32", "input")
 
     def write(
-        self, backend: Backend, x: np.ndarray, y: np.ndarray, norm: float, counter: tuple[int, int, int],
-        row_norm: float | None = None, batch_rows: int = 0,
-    ) -> None:  # fmt: skip
-        """counter: seed, step, first sample. row_norm, and the rows of the whole batch: given where the model reads
-        them; rows beyond the batch, which pad a micro-batch, all have the number that comes after its last one."""
+        self, backend: Backend, x: np.ndarray, y: np.ndarray, norm: float, counter: tuple[int, int, int]
+    ) -> None:
+        """counter: seed, step, first sample."""
         seed, step, first = counter
         backend.write(self.tokens, x)
         backend.write(self.targets, y)
         backend.write(self.norm, np.array([norm], np.float32))
         words = [seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF, step & 0xFFFFFFFF, first]
         backend.write(self.counter, np.array(words, np.uint32))
-        if row_norm is not None:
-            backend.write(self.row_norm, np.array([row_norm], np.float32))
-            numbers = np.minimum(np.arange(first, first + self.rows.size), batch_rows)
-            backend.write(self.rows, numbers.astype(np.int32))
 
 
 @dataclass(frozen=True)

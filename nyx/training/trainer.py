@@ -180,13 +180,13 @@ class CharacterLanguageTrainer:
         state, counters, course = self.state, self.state.counters, self.course
         batch = course.batch()
         start, self._intact = time.monotonic(), False
-        self.hrm.process_character_training_batch(batch, state.step, course.learning_rate())
+        characters = self.hrm.process_character_training_batch(batch, state.step, course.learning_rate())
         state.micro_batch = self.hrm.micro_batch  # halved where the device ran out of memory
-        course.advance(batch)
+        course.advance(characters)
         self._step_seconds = max(time.monotonic() - start, self._step_seconds / 2)
-        counters["window_chars"] = counters.get("window_chars", 0) + batch.count
+        counters["window_chars"] = counters.get("window_chars", 0) + characters
         self._intact = True
-        self._pace.add(batch.count)
+        self._pace.add(characters)
         loss = "" if self._last_loss is None else f"  loss {self._last_loss:.4f}"
         self.monitor.progress(f"{self._step()}{loss}  {self._pace.rate():,.0f} chars/s  ETA {self._eta()}")
 
@@ -195,7 +195,7 @@ class CharacterLanguageTrainer:
         state, counters, train = self.state, self.state.counters, self.course.part.train
         owed = counters.pop("owed", 0)
         over = state.step >= self.course.end
-        if not owed and (over or _due(train.log_every, state.step)):
+        if not owed and (over or _due(train.log_every, state.step) or counters.pop("log_owed", 0)):
             self._log()
         improved = False
         try:
@@ -261,7 +261,11 @@ class CharacterLanguageTrainer:
 
     def _log(self) -> None:
         sums = self.hrm.read_sums()
+        if sums.characters == 0:  # no row has ended: the next step says it
+            self.state.counters["log_owed"] = 1
+            return
         chars = self.state.counters.pop("window_chars")
+        chars = chars if sums.characters is None else sums.characters
         rate = self._pace.lap()
         self._last_loss = sums.loss / chars
         record = {
@@ -271,9 +275,7 @@ class CharacterLanguageTrainer:
             "train/grad_norm": sums.grad_norm,
             "train/chars_per_sec": rate,
         }
-        if sums.segments is not None:
-            record["train/segments"] = sums.segments
-        self._record(record)
+        self._record(record | dict(sums.more))
         self.monitor.line(
             f"{self._step()}  loss {record['train/loss']:.4f}  lr {record['train/lr']:.2e}  {rate:,.0f} chars/s  "
             f"ETA {self._eta()}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from nyx.tensor import Tensor
 from nyx.text.batches import IGNORE, Batch
 from nyx.training.optimizer import make_optimizer
 from nyx.training.programs import Inputs, MicroStep, micro_step
-from nyx.training.segments import Carry, segment_step
+from nyx.training.segments import FREE, Carry, RowInputs, segment_step
 
 if TYPE_CHECKING:
     from nyx.resource_aware_hrm import ResourceAwareHRM
@@ -32,14 +32,15 @@ RECENT = 256  # batches kept until the device's flag is read, so that a bad one 
 class Sums:
     """What `read_sums` found: total loss in nats, right predictions, and the gradient norm of the last update.
 
-    Of a model with segments a row's characters count as they were in the last one that it took part in; `segments` is
-    how many that were, the mean over the rows of the last batch.
+    Where a row goes on over several updates its characters count once it has ended; `characters` is then how many those
+    were (0: no row has ended, and nothing was reset), and `more` has the measures of such a training by name.
     """
 
     loss: float
     correct: float
     grad_norm: float
-    segments: float | None = None
+    characters: int | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Training:
@@ -59,30 +60,31 @@ class Training:
         self.home: Backend = hrm.backend
         """Where the optimizer's state is."""
         self.totals = np.zeros(4)
-        """Loss, right predictions and micro-batches since the last reset, of whole batches only."""
-        self._make_inputs()
+        """Loss, right predictions and micro-batches since the last reset, of whole batches only; where rows go on over
+        several updates the last is the number of characters."""
+        self._at = 0  # rows of a batch that are done
         self.updating = False
         """Whether an update has begun and is not done: the state is neither that before it nor that after it."""
         self.dropout = getattr(config.model, "dropout", 0.0) > 0
         self.carry: Carry | None = None
         if isinstance(hrm.model, ActHrm):
-            self.carry = Carry(self.batch_rows + 1, train.seq_len, hrm.model.config.n_embd)  # one for padding
+            self.carry = Carry(hrm.model, self.batch_rows, train.seq_len, self.seed)
+        self._make_inputs()
         reached = {key: self._micro(key, False).reached for key in hrm.model.bp_depths(max_steps)}
         self.optimizer = make_optimizer(hrm.model.parameters, reached, updates, train)
         self.recent: deque[tuple[int, Batch]] = deque(maxlen=RECENT)
 
-    def _micro(self, key: int | None, accumulate: bool, again: bool = False) -> MicroStep:
-        """again: a segment after the first of a batch."""
-        if (key, accumulate, again) not in self.micro:
-            self.micro[key, accumulate, again] = self._make_micro(key, accumulate, again)
-        return self.micro[key, accumulate, again]
+    def _micro(self, key: int | None, accumulate: bool) -> MicroStep:
+        if (key, accumulate) not in self.micro:
+            self.micro[key, accumulate] = self._make_micro(key, accumulate)
+        return self.micro[key, accumulate]
 
-    def _make_micro(self, key: int | None, accumulate: bool, again: bool) -> MicroStep:
+    def _make_micro(self, key: int | None, accumulate: bool) -> MicroStep:
         train, model = self.train, self.hrm.model
-        if isinstance(model, ActHrm) and self.carry is not None:
+        if isinstance(model, ActHrm) and self.carry and self.row_inputs:
             return segment_step(
-                model, self.inputs, self.carry,
-                first=not again, accumulate=accumulate, label_smoothing=train.label_smoothing, loss=train.loss,
+                model, self.inputs, self.row_inputs, self.carry,
+                accumulate=accumulate, label_smoothing=train.label_smoothing, loss=train.loss,
             )  # fmt: skip
         return micro_step(
             model, self.inputs, bp_steps=key, accumulate=accumulate,
@@ -94,16 +96,10 @@ class Training:
         """Windows of a whole batch."""
         return self.train.batch_size * self.train.grad_accum_steps
 
-    @property
-    def segments(self) -> int:
-        """Times that a batch is gone over, each with an update."""
-        return self.hrm.model.segments or 1
-
     def micro_steps(self) -> list[MicroStep]:
         """All that the training may run."""
         more = (False, True) if self.batch_rows > self.rows else (False,)
-        agains = (False, True) if self.segments > 1 else (False,)
-        return [self._micro(key, acc, again) for key in self.optimizer.programs for again in agains for acc in more]
+        return [self._micro(key, acc) for key in self.optimizer.programs for acc in more]
 
     # Memory
 
@@ -129,10 +125,9 @@ class Training:
     def _make_inputs(self) -> None:
         self.inputs = Inputs(self.rows, self.train.seq_len)
         self.inputs.sums = Tensor("sums", (4,), role="input")  # of one pass over a batch; the host adds them up
-        self.micro: dict[tuple[int | None, bool, bool], MicroStep] = {}
-
+        self.row_inputs = RowInputs(self.rows) if self.carry else None
+        self.micro: dict[tuple[int | None, bool], MicroStep] = {}
         self._allocated = False
-        self._done = 0  # micro-batches of a segment
         self._whole = False  # whether sums are those of all of them
 
     def _allocate(self) -> None:
@@ -151,42 +146,49 @@ class Training:
 
     # Updates
 
-    def update(self, batch: Batch, step: int, lr: float, make_room: Callable[[DeviceMemoryError], None]) -> None:
-        """make_room: what to call when the device has no memory left; then it goes on from where that was."""
+    def update(self, batch: Batch, step: int, lr: float, make_room: Callable[[DeviceMemoryError], None]) -> int:
+        """Returns the characters that were trained on. make_room: what to call when the device has no memory left; then
+        it goes on from where that was."""
+        self._collect()  # here, where writing the batch has to wait for the device anyway
         key = self.hrm.model.bp_steps(step - self.hrm.first_step, self.max_steps)
-        for segment in range(self.segments):
-            self._gradients_with_room(batch, step, key, segment, make_room)
-            if self.hybrid:
-                self._send("grad", self.hrm.backend, self.home)
-            self.updating = True
-            self._step_with_room(key, step, lr, make_room)
-            self.give_weights()
+        if self.carry:
+            batch, self.updating = self.carry.take(batch, step), True
+        self._gradients_with_room(batch, step, key, make_room)
+        if self.hybrid:
+            self._send("grad", self.hrm.backend, self.home)
+        self.updating = True
+        self._step_with_room(key, step, lr, make_room)
+        self.give_weights()
         self.updating = False
         self.recent.append((step, batch))
+        return batch.count
 
     def _gradients_with_room(
-        self, batch: Batch, step: int, key: int | None, segment: int, make_room: Callable[[DeviceMemoryError], None]
+        self, batch: Batch, step: int, key: int | None, make_room: Callable[[DeviceMemoryError], None]
     ) -> None:
         """Whatever ran of them is done again from the start: the first micro-batch writes the gradients anew.
 
-        A carry that a later segment has written to is put back where that copy costs nothing, on the CPU.
+        Rows that keep states have moved on by then. On the CPU, where that copy costs nothing, they are put back; on a
+        device what comes after the micro-batches that are done goes on from there.
         """
-        self._collect()  # here, where writing the batch has to wait for the device anyway
-        backend, carried = self.hrm.backend, self.carry.tensors if self.carry and segment else ()
+        self._at = 0
+        backend, carried = self.hrm.backend, self.carry.tensors if self.carry else ()
         kept = [(t, backend.read(t)) for t in carried] if isinstance(backend, CpuBackend) else []
         while True:
             try:
                 self._allocate()
                 self.home.prepare(self.optimizer.programs[key])
-                self._gradients(backend, batch, step, key, segment)
+                self._gradients(backend, batch, step, key)
                 self._whole = True
                 return
             except DeviceMemoryError as error:
-                if carried and not kept and self._done:
+                stays = bool(carried) and not kept
+                if stays and self._at and self.hybrid:  # the gradients would be lost
                     raise
                 make_room(error)
                 for tensor, values in kept:
                     backend.write(tensor, values)
+                self._at = self._at if stays else 0
 
     def _step_with_room(
         self, key: int | None, step: int, lr: float, make_room: Callable[[DeviceMemoryError], None]
@@ -201,22 +203,22 @@ class Training:
                 make_room(error)
 
     def _gradients(
-        self, backend: Backend, batch: Batch, step: int, key: int | None, segment: int = 0, *, check: bool = False
+        self, backend: Backend, batch: Batch, step: int, key: int | None, *, check: bool = False
     ) -> None:
-        row_norm = None if self.carry is None else 1.0 / max(1, int((batch.y >= 0).any(axis=1).sum()))
-        starts = range(0, len(batch.x), self.rows)
-        programs = [self._micro(key, first > 0, segment > 0).program for first in starts]
-        self._done = 0
+        starts = range(self._at, len(batch.x), self.rows)
+        programs = [self._micro(key, first > 0).program for first in starts]
         for program in programs[:2]:  # the first and the others: so that nothing has run when there is no room
             backend.prepare(program)
         for first, program in zip(starts, programs, strict=True):
             x, y = (self._rows_from(first, part, fill) for part, fill in ((batch.x, 0), (batch.y, IGNORE)))
-            self.inputs.write(backend, x, y, 1.0 / batch.count, (self.seed, step, first), row_norm, len(batch.x))
+            self.inputs.write(backend, x, y, 1.0 / batch.count, (self.seed, step, first))
+            if self.carry and self.row_inputs:
+                self.carry.write(backend, self.row_inputs, first)
             if check and isinstance(backend, CpuBackend):
                 backend.run(program, check_finite=True)
             else:
                 backend.run(program)
-            self._done += 1
+            self._at = min(first + self.rows, len(batch.x))
 
     def _rows_from(self, first: int, values: np.ndarray, fill: int) -> np.ndarray:
         """The rows of one micro-batch, (rows, T); those that are missing hold `fill`."""
@@ -229,7 +231,9 @@ class Training:
         if not self._allocated:
             return
         backend = self.hrm.backend
-        if self._whole:
+        if self._whole and self.carry:
+            self.totals[[0, 1, 3]] += self.carry.settle(backend)
+        elif self._whole:
             self.totals += backend.read(self.inputs.sums)
         backend.write(self.inputs.sums, np.zeros(4, np.float32))
         self._whole = False
@@ -239,17 +243,20 @@ class Training:
         control, totals = self.home.read(self.optimizer.control), self.totals.copy()
         if control[2] != 0 or not np.isfinite(totals).all():
             raise DivergenceError(self._explain(int(control[3])))
-        segments = self._mean_segments()
         self.recent.clear()
-        if reset:
-            self.totals[:] = 0
-        return Sums(float(totals[0]), float(totals[1]), float(control[1]), segments)
+        loss, correct, _, characters = totals.tolist()
+        if self.carry is None:
+            found = Sums(loss, correct, float(control[1]))
+        else:
+            found = Sums(loss, correct, float(control[1]), int(characters), self.carry.measures())
+        if reset and found.characters != 0:
+            self._clear()
+        return found
 
-    def _mean_segments(self) -> float | None:
-        if self.carry is None or not self.recent:
-            return None
-        filled = (self.recent[-1][1].y >= 0).any(axis=1)
-        return float(np.abs(self.hrm.backend.read(self.carry.progress)[: filled.size][filled]).mean())
+    def _clear(self) -> None:
+        self.totals[:] = 0
+        if self.carry:
+            self.carry.sums[:] = 0
 
     def _explain(self, step: int) -> str:
         """Goes over the bad batch again on the CPU with every Step checked: the weights are still those of that
@@ -259,9 +266,11 @@ class Training:
             check = CpuBackend()
             self.hrm.model.load(check, self.hrm.weights())
             try:
-                for segment in range(self.segments):
-                    key = self.hrm.model.bp_steps(step - self.hrm.first_step, self.max_steps)
-                    self._gradients(check, batch, step, key, segment, check=True)
+                key = self.hrm.model.bp_steps(step - self.hrm.first_step, self.max_steps)
+                if self.carry:
+                    self.carry.weights_changed()
+                self._at = 0
+                self._gradients(check, batch, step, key, check=True)
             except DivergenceError as error:
                 what = str(error)
             except DeviceMemoryError:
@@ -273,7 +282,9 @@ class Training:
         self.optimizer.reset(self.home)
         self._whole = False
         self._collect()
-        self.totals[:] = 0
+        self._clear()
+        if self.carry:
+            self.carry.progress[:] = FREE
 
     def restart_average(self) -> None:
         """The average of the weights, where there is one, is the weights."""
@@ -293,7 +304,10 @@ class Training:
             self.give_weights()
 
     def take_weights(self) -> None:
-        """In hybrid execution: the optimizer works on the weights that the device has now."""
+        """The weights that the device has now count: the optimizer works on them in hybrid execution, and the states
+        that examples start from may be others."""
+        if self.carry:
+            self.carry.weights_changed()
         if self.hybrid:
             self._send("param", self.hrm.backend, self.home)
 
@@ -312,6 +326,8 @@ class Training:
         tensors = {f"model.{name}": a for name, a in self.hrm.weights().items()} | self.optimizer_state()
         self._collect()
         tensors["state.sums"] = self.totals.copy()
+        if self.carry:
+            tensors |= self.carry.state(self.hrm.backend)
         return tensors, self.optimizer.updates()
 
     def optimizer_state(self) -> dict[str, np.ndarray]:
@@ -340,6 +356,8 @@ class Training:
             )
         self._collect()
         self.totals[:] = sums
+        if self.carry and not self.carry.load(self.hrm.backend, tensors) and "state.carry.x" in tensors:
+            self.hrm.say("the batch has another shape than before: every row begins with a new example")
 
 
 def _part(tensors: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

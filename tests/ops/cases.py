@@ -21,10 +21,11 @@ def ended(rows: int, samples: int, classes: int) -> dict[str, Shape]:
     return logits(rows, classes) | {"ended": (samples,)}
 
 
-def halt(b: int, t: int, *, progress: bool = True, **consts: float | int) -> Case:
-    shapes: dict[str, Shape] = {"q": (b, t, 2), "q_next": (b, t, 2), "loss": (b * t,), "correct": (b * t,)}
-    shapes |= {"targets": (b, t), "norm": (1,), "counter": (4,)} | ({"progress": (b,)} if progress else {})
-    return Case(shapes, {"max_steps": 4, "exploration": 0.5, "accuracy": 0.6, **consts})
+def halt(b: int, t: int, **consts: float | int) -> Case:
+    consts = {"max_steps": 4, "accuracy": 0.6, **consts}
+    shapes: dict[str, Shape] = {"q": (b, t, 2), "loss": (b * t,), "correct": (b * t,), "targets": (b, t), "norm": (1,)}
+    shapes |= {"progress": (b,), "least": (b,)} | ({"q_next": (b, t, 2)} if consts["max_steps"] > 1 else {})
+    return Case(shapes, consts)
 
 
 def some_right(d: Draw) -> np.ndarray:
@@ -159,19 +160,18 @@ ROWS: dict[str, Row] = {
     "halt": Row(
         cases=[
             *(halt(b, t) for b, t in (*ROWS_COLUMNS, (300, 17))),
-            *(halt(b, t, progress=False, max_steps=m) for b, t, m in ((5, 32, 1), (7, 63, 2), (3, 257, 64))),
-            halt(65, 4, exploration=1.0, accuracy=1.0, stream=2**32 - 1),
-            halt(65, 4, exploration=0.0, accuracy=0.01),
+            *(halt(b, t, max_steps=m) for b, t, m in ((5, 32, 1), (65, 1, 1), (7, 63, 2), (3, 257, 64))),
+            halt(65, 4, accuracy=1.0),
+            halt(65, 4, accuracy=0.01),
         ],
         differentiable="its gradient is its output dq; test_training_operations.py compares it with differences",
-        bounds={"now": Bound(rtol=0, atol=0)},
         data={
             "correct": some_right,
             "targets": lambda d: d.rng.integers(-1, 5, d.shape, dtype=np.int32),
             "loss": positive(),
             "norm": positive(),
-            "counter": lambda d: d.rng.integers(0, 2**32, d.shape, dtype=np.uint32),
-            "progress": lambda d: d.rng.integers(-3, 4, d.shape).astype(float),
+            "progress": lambda d: d.rng.integers(0, 4, d.shape).astype(float),
+            "least": lambda d: d.rng.integers(1, 5, d.shape).astype(float),
         },
     ),
     "put_rows": Row(

@@ -50,60 +50,42 @@ def halt_arguments(rows: int = 5, cols: int = 3) -> list[np.ndarray]:
     loss, correct = rng.uniform(0, 2, rows * cols), rng.integers(0, 2, rows * cols).astype(float)
     targets = rng.integers(0, 9, (rows, cols)).astype(np.int32)
     targets[0, 1] = -1
-    targets[2] = -1  # a padded row
-    progress = np.array([1.0, -1.0, 1.0, 1.0, 2.0][:rows])
-    return [q, q_next, loss, correct, targets, np.array([0.2]), np.array([1, 2, 3, 40], np.uint32), progress]
+    targets[2] = -1  # a row without an example
+    progress = np.array([1.0, 0.0, 1.0, 1.0, 2.0][:rows])
+    return [q, loss, correct, targets, np.array([0.2]), progress, np.ones(rows), q_next]
 
 
 @pytest.mark.parametrize("accuracy", [0.4, 1.0])
-def test_dq_is_the_gradient_of_the_halting_loss(accuracy: float) -> None:
-    arguments, consts = halt_arguments(), {"max_steps": 3, "exploration": 0.5, "accuracy": accuracy}
-    dq, _, _ = halt.run(*arguments, **consts)
+@pytest.mark.parametrize("most", [1, 3])
+def test_dq_is_the_gradient_of_the_halting_loss(accuracy: float, most: int) -> None:
+    arguments, consts = halt_arguments(), {"max_steps": most, "accuracy": accuracy}
+    if most == 1:
+        arguments.pop()
+    dq, _ = halt.run(*arguments, **consts)
     want, q = np.empty(dq.shape), arguments[0].copy()
     for i in np.ndindex(q.shape):
         ends = []
         for step in (1e-5, -1e-5):
             moved = q.copy()
             moved[i] += step
-            _, _, totals = halt.run(moved, *arguments[1:], **consts)
-            ends.append(totals[2].sum() * arguments[5][0])
+            _, report = halt.run(moved, *arguments[1:], **consts)
+            ends.append(report[:, 3:].sum() / 2 * arguments[4][0])
         want[i] = (ends[0] - ends[1]) / 2e-5
-    assert dq[0, -1].all() and not dq[:, :-1].any() and not dq[[1, 2]].any()
+    assert dq[0, -1, 0] and not dq[:, :-1].any() and not dq[2].any() and bool(dq[..., 1].any()) == (most > 1)
     np.testing.assert_allclose(dq, want, atol=1e-9)
 
 
 def test_who_ends_with_a_segment() -> None:
-    """Rows that ended stay; the last segment ends all; halt > continue ends a row, but for its least number."""
+    """The last segment ends all; halt > continue ends a row, but for its least number; an empty row takes no part."""
     arguments = halt_arguments()
     arguments[0][:, -1] = [[1, 0], [0, 1], [0, 1], [0, 1], [0, 1]]
-    never, always = ({"max_steps": 3, "exploration": e, "accuracy": 1.0} for e in (0.0, 1.0))
-    _, now, totals = halt.run(*arguments, **never)
-    assert now.tolist() == [-2, -1, -2, 2, -3]  # of the padded row nothing is counted
-    per_row = arguments[2].reshape(5, 3).sum(axis=1)
-    assert totals[0].tolist() == [per_row[0], 0, 0, 0, per_row[4]] and totals[2].all(where=[1, 0, 0, 1, 1])
-    _, first, _ = halt.run(*arguments[:-1], **never)
-    assert first.tolist() == [-1, 1, -1, 1, 1]
-    _, explored, _ = halt.run(*arguments[:-1], **always)
-    assert explored.tolist() == [1, 1, -1, 1, 1]  # the least number is 2 or more
-    alone = [a[3:] if i < 2 or i in (4, 7) else a[9:] if i < 4 else a for i, a in enumerate(arguments)]
-    alone[6] = arguments[6] + np.array([0, 0, 0, 3], np.uint32)
-    many = {"max_steps": 60, "exploration": 0.5, "accuracy": 1.0}
-    for whole, part in zip(halt.run(*arguments, **many), halt.run(*alone, **many), strict=True):
-        np.testing.assert_array_equal(whole[..., 3:] if whole.ndim == 2 else whole[3:], part)
-
-
-def test_least_numbers_are_drawn_evenly() -> None:
-    rows, most = 6000, 4
-    counts = np.zeros(most + 1)
-    arguments = [np.zeros((rows, 1, 2)), np.zeros((rows, 1, 2)), np.zeros(rows), np.zeros(rows)]
-    arguments[0][..., 0] = 1
-    arguments += [np.zeros((rows, 1), np.int32), np.ones(1), np.array([1, 2, 3, 0], np.uint32)]
-    progress = np.zeros(rows)
-    for segment in range(1, most + 1):
-        before = progress
-        _, progress, _ = halt.run(*arguments, progress=before, max_steps=most, exploration=0.6, accuracy=1.0)
-        counts[segment] = ((before >= 0) & (progress < 0)).mean()
-    np.testing.assert_allclose(counts[1:], [0.4, 0.2, 0.2, 0.2], atol=0.02)
+    _, report = halt.run(*arguments, max_steps=3, accuracy=1.0)
+    assert report[:, 0].tolist() == [-2, 1, 0, 2, -3]
+    np.testing.assert_array_equal(report[:, 1], arguments[1].reshape(5, 3).sum(axis=1))
+    assert report[:, 3:].all(where=np.array([[1], [1], [0], [1], [1]], bool)) and not report[2, 3:].any()
+    arguments[6][:] = 3
+    _, explored = halt.run(*arguments, max_steps=3, accuracy=1.0)
+    assert explored[:, 0].tolist() == [2, 1, 0, 2, -3]
 
 
 def test_cross_entropy_is_stable_and_chunks_do_not_show() -> None:

@@ -55,7 +55,7 @@ def bits(tensors: Mapping[str, np.ndarray]) -> dict[str, bytes]:
 
 
 class Atan2:
-    """Adam-atan2 stated in PyTorch: p -= lr wd p, then p -= lr atan2(m / c1, sqrt(v / c2))."""
+    """Adam-atan2 stated in PyTorch: p -= lr wd p, then p -= lr / c1 atan2(m, sqrt(v / c2))."""
 
     def __init__(self, torch: Any, groups: list[dict[str, Any]], betas: tuple[float, float]) -> None:
         self.torch, self.param_groups, self.betas = torch, groups, betas
@@ -70,7 +70,7 @@ class Atan2:
                 self.state[p] = m, v, n
                 with self.torch.no_grad():
                     p -= group["lr"] * group["weight_decay"] * p
-                    p -= group["lr"] * self.torch.atan2(m / (1 - b1**n), (v / (1 - b2**n)).sqrt())
+                    p -= group["lr"] / (1 - b1**n) * self.torch.atan2(m, (v / (1 - b2**n)).sqrt())
 
 
 # Names that decay: all matrices, and then everything but one kind of matrix.

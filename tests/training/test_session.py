@@ -4,6 +4,7 @@ notebook."""
 from __future__ import annotations
 
 import io
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +24,7 @@ from nyx.training.monitor import Monitor
 from nyx.training.trainer import CharacterLanguageTrainer
 from tests.training import small
 from tests.training.small import make_text
-from tests.training.test_resume import GPT, HRM, sets
+from tests.training.test_resume import GPT, HRM, same, sets
 
 RUN = Callable[..., subprocess.CompletedProcess[str]]
 COMMON = ["train.max_steps=6", "train.batch_size=3", "train.eval_every=0", "train.sample_every=0", "train.lr=1e-2"]
@@ -191,12 +192,37 @@ def test_progress_names_no_loss_before_there_is_one() -> None:
     assert "step 1/8  " in shown.getvalue() and "nan" not in shown.getvalue()
 
 
-def test_how_many_segments_rows_take_is_logged(nyx: RUN, tmp_path: Path) -> None:
+def test_what_rows_take_is_logged(nyx: RUN, tmp_path: Path) -> None:
     from nyx.training.metrics_log import read_metrics
 
     (tmp_path / "text.txt").write_text(make_text(60), encoding="utf-8")
     (tmp_path / "c.yaml").write_text("model: {variant: act, halt_max_steps: 3}")
-    options = sets([*COMMON, *HRM[:-1], "train.log_every=2"])
+    options = sets([*COMMON, *HRM[:-1], "train.log_every=1", "train.max_steps=7"])
     nyx("train", "text.txt", "--config", "c.yaml", "--device", "cpu", "--run-dir", "run", *options)
-    found = [record["train/segments"] for record in read_metrics(tmp_path / "run") if "train/segments" in record]
-    assert len(found) == 3 and all(1 <= value <= 3 for value in found)
+    found = [record for record in read_metrics(tmp_path / "run") if "train/loss" in record]
+    assert found[0]["step"] == 3 and len(found) < 7, "at first nobody halts, and a log waits for a row that has ended"
+    for record in found:
+        *fewer, three = record["train/segments_hist"]
+        assert fewer == [0, 0] and 0 < three <= 6 and record["train/segments"] == 3
+        assert 0 <= record["train/exact_acc"] <= 1
+        assert record["train/q_halt_loss"] > 0 and record["train/q_continue_loss"] > 0
+
+
+def test_a_resume_between_two_segments(nyx: RUN, tmp_path: Path) -> None:
+    """The same bits and the same metrics, whatever step it was saved at."""
+    from nyx.training.metrics_log import read_metrics
+
+    (tmp_path / "text.txt").write_text(make_text(60), encoding="utf-8")
+    (tmp_path / "c.yaml").write_text("model: {variant: act, halt_max_steps: 3, halt_exploration_prob: 0.5}")
+    more = ["train.log_every=2", "train.max_steps=8", "checkpoint.every_steps=1", "checkpoint.keep_last=0"]
+    options = ["--config", "c.yaml", "--device", "cpu", *sets([*COMMON, *HRM[:-1], *more])]
+    nyx("train", "text.txt", *options, "--run-dir", "whole", "--out", "whole.ckpt")
+    whole = [record for record in read_metrics(tmp_path / "whole") if "train/loss" in record]
+    for step in (1, 2, 4, 5):
+        shutil.copytree(tmp_path / "whole", tmp_path / f"at{step}")
+        nyx("resume", f"at{step}/checkpoints/step-{step:08d}.ckpt", "--device", "cpu")
+        same(tmp_path / "whole.ckpt", tmp_path / f"at{step}/checkpoints/step-00000008.ckpt")
+        ours = [record for record in read_metrics(tmp_path / f"at{step}") if "train/loss" in record]
+        for record in (*ours, *whole):
+            record.pop("train/chars_per_sec", None)
+        assert ours == whole
