@@ -63,12 +63,11 @@ def namesakes() -> tuple[list[str], list[str]]:
         for other in (Path(folder, "nyx/__init__.py"), Path(folder, "nyx.py")):
             if other.is_file() and other.resolve() != package / "__init__.py":
                 remarks.append(f"package: {other} is another `nyx`; a Python that looks there first imports that one")
-    own, found = _own_program(), shutil.which("nyx")
+    own, found, module = _own_program(), shutil.which("nyx"), f"{sys.executable} -m nyx"
     if own is not None and own.read_bytes()[:2] == b"#!" and b"nyx.__main__" not in own.read_bytes():
-        faults.append(f"command: another program has replaced {own}; install nyx-lm again, or use {sys.executable} -m nyx")
+        faults.append(f"command: another program has replaced {own}; install nyx-lm again, or use {module}")
     elif found is not None and (own is None or not os.path.samefile(found, own)):
-        this = own or f"{sys.executable} -m nyx"
-        remarks.append(f"command: `nyx` is {found} here, and not this Nyx, which is {this}")
+        remarks.append(f"command: `nyx` is {found} here, and not this Nyx, which is {own or module}")
     return faults, remarks
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,17 +16,22 @@ from nyx import files, locking
 PACKAGE = Path(nyx.__file__).parent
 POSIX_MODULES = {"fcntl", "termios", "pwd", "grp", "resource", "pty", "tty", "syslog"}
 # Of the modules os and signal: the names that Python's documentation gives to Unix alone.
-POSIX_NAMES = {
-    *("O_CLOEXEC O_DIRECTORY O_DSYNC O_NOCTTY O_NOFOLLOW O_NONBLOCK O_PATH O_SYNC O_TMPFILE").split(),
-    *("chown chroot confstr eventfd fchdir fchown fdatasync fork forkpty fpathconf getgid getgroups getloadavg").split(),
-    *("getpgid getpgrp getpriority getresuid getsid getuid geteuid getxattr initgroups killpg lchown lockf major").split(),
-    *("memfd_create minor mkfifo mknod nice openpty pathconf pipe2 posix_fadvise posix_fallocate posix_spawn").split(),
-    *("pread preadv pwrite pwritev readv register_at_fork sched_getaffinity sched_setaffinity sched_yield").split(),
-    *("sendfile setgid setpgid setpriority setsid setuid setxattr splice statvfs sync sysconf tcgetpgrp ttyname").split(),
-    *("uname wait wait3 wait4 waitid writev WEXITSTATUS WIFEXITED WIFSIGNALED WTERMSIG").split(),
-    *("SIGALRM SIGCHLD SIGCONT SIGHUP SIGKILL SIGPIPE SIGQUIT SIGSTOP SIGTSTP SIGUSR1 SIGUSR2 SIGWINCH").split(),
-    *("alarm pause pthread_kill pthread_sigmask setitimer siginterrupt sigpending sigtimedwait sigwait").split(),
-}
+POSIX_NAMES = set(
+    re.findall(
+        r"\w+",
+        """
+        O_CLOEXEC O_DIRECTORY O_DSYNC O_NOCTTY O_NOFOLLOW O_NONBLOCK O_PATH O_SYNC O_TMPFILE chown chroot confstr
+        eventfd fchdir fchown fdatasync fork forkpty fpathconf getgid getgroups getloadavg getpgid getpgrp
+        getpriority getresuid getsid getuid geteuid getxattr initgroups killpg lchown lockf major memfd_create minor
+        mkfifo mknod nice openpty pathconf pipe2 posix_fadvise posix_fallocate posix_spawn pread preadv pwrite
+        pwritev readv register_at_fork sched_getaffinity sched_setaffinity sched_yield sendfile setgid setpgid
+        setpriority setsid setuid setxattr splice statvfs sync sysconf tcgetpgrp ttyname uname wait wait3 wait4
+        waitid writev WEXITSTATUS WIFEXITED WIFSIGNALED WTERMSIG SIGALRM SIGCHLD SIGCONT SIGHUP SIGKILL SIGPIPE
+        SIGQUIT SIGSTOP SIGTSTP SIGUSR1 SIGUSR2 SIGWINCH alarm pause pthread_kill pthread_sigmask setitimer
+        siginterrupt sigpending sigtimedwait sigwait
+        """,
+    )
+)
 # Where they may stand: each has its twin, or its way without, beside it.
 USES = {
     ("fcntl", "locking.py"),
