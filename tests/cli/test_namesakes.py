@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -96,3 +97,11 @@ def test_a_package_where_python_looks_is_named(
 def test_a_package_in_this_folder_is_named(site: Path) -> None:
     Path("nyx.py").write_text("")
     assert "nyx.py" in doctor.namesakes()[1][0]
+
+
+def test_a_package_that_another_program_has_replaced_in_part_is_named() -> None:
+    code = "import sys, nyx; {}; sys.argv = ['nyx', '--version']; from nyx.__main__ import main; main()"
+    for change, expected in (("pass", ""), ("del nyx.__all__", f"{sys.executable} -m nyx doctor")):
+        result = subprocess.run([sys.executable, "-c", code.format(change)], capture_output=True, text=True, timeout=60)
+        assert result.returncode == 0 and nyx.__version__ in result.stdout
+        assert expected in result.stderr and bool(expected) == bool(result.stderr)
