@@ -35,6 +35,7 @@ POSIX_NAMES = set(
 # Where they may stand: each has its twin, or its way without, beside it.
 USES = {
     ("fcntl", "locking.py"),
+    ("grp", "gpu_access.py"),
     ("resource", "backends/host.py"),
     ("O_CLOEXEC", "files.py"),
     ("O_DIRECTORY", "files.py"),
