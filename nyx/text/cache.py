@@ -28,12 +28,12 @@ from nyx.errors import StorageError
 from nyx.files import make_folder, remove_stale, show_path, write_atomic
 
 Say = Callable[[str], None]
-VERSION = 1
+VERSION = 2  # of what the numbers of a text are
 LIMIT_BYTES = 20 << 30
 SPARE_BYTES = 1 << 28  # what is left free on the disk
 _SUFFIX = ".nyxtext"
 _TAIL = struct.Struct("<8sII")  # magic, bytes of the JSON before it, CRC-32 of that JSON
-_MAGIC = b"NYXTEXT\0"
+MAGIC = b"NYXTEXT\0"
 _BLOCK = 1 << 20
 
 
@@ -182,7 +182,7 @@ def _file(key: str, numbers: Iterable[NDArray[Any]], arrays: Mapping[str, NDArra
     footer = {"version": VERSION, "key": key, "dtype": dtype, "count": count, "arrays": kinds, "about": about,
               "crc": crc}  # fmt: skip
     text = json.dumps(footer).encode()
-    yield text + _TAIL.pack(_MAGIC, len(text), zlib.crc32(text))
+    yield text + _TAIL.pack(MAGIC, len(text), zlib.crc32(text))
 
 
 def _read(file: BinaryIO, key: str) -> Entry | None:
@@ -192,7 +192,7 @@ def _read(file: BinaryIO, key: str) -> Entry | None:
         return None
     file.seek(size - _TAIL.size)
     magic, length, check = _TAIL.unpack(file.read(_TAIL.size))
-    if magic != _MAGIC or length > size - _TAIL.size:
+    if magic != MAGIC or length > size - _TAIL.size:
         return None
     file.seek(size - _TAIL.size - length)
     text = file.read(length)

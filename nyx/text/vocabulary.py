@@ -138,7 +138,7 @@ class Vocabulary:
         return len(self.characters) + self.specials.index(name) if name in self.specials else None
 
     def encode(self, text: str, what: str = "the prompt") -> NDArray[np.int32]:
-        """(T,) the ids of a str, after CRLF and normalization as in the corpus.
+        """(T,) the ids of a str, after line ends and normalization as in the corpus.
 
         Raises DataError (65) naming the first character that cannot be written, its code point and position (counted
         from 0 in the cleaned text); `what` names the text in that message.

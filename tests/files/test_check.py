@@ -161,7 +161,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pyt
     about = json.loads(out)
     assert (code, err, about["faults"], about["line_count"], about["val_lines"]) == (0, "", 0, 41, 20)
     assert about["files"] == [{"name": str(path), "bytes": 371, "byte_order_mark": False, "crlf": 0, "faults": 0,
-                               "listed": [], "utf16": False}]  # fmt: skip
+                               "listed": [], "cr": 0, "remedy": ""}]  # fmt: skip
     assert len(about["warnings"]) == 4
     path.write_bytes(b"a\xffb" * 3)
     code, out, err = run("--json")
