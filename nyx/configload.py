@@ -48,7 +48,7 @@ def load(
     parsed, source = Parsed(), ""
     for path in paths or [configfile.PACKAGED / f"{DEFAULT}.yaml"]:
         source = configfile.label(path)
-        _lay_over(parsed, configfile.parse(configfile.read(path), source))
+        _lay_over(parsed, configfile.parse(configfile.read(path), source, configfile.limits(path).values))
     return _layered(parsed, source, sets, env, overrides)
 
 

@@ -18,7 +18,8 @@ from typing import BinaryIO
 HEAD_BYTES = 1 << 12  # of a file, looked at
 _MEMBERS = 1 << 16  # entries of an archive that are looked at, and bytes of its head
 _PDF_WITHIN = 1024  # readers of PDF look for its mark so far
-_CONTROL = frozenset(range(32)) - frozenset(b"\t\n\v\f\r\x1b")
+_BLANKS = frozenset(b"\t\n\v\f\r")
+_CONTROL = frozenset(range(32)) - _BLANKS - {0x1B}
 
 CHECKPOINT = 8, b'{"__metadata__":{"SHA256":"'
 """Where a checkpoint or exported weights have which bytes."""
@@ -183,7 +184,9 @@ def wide_encoding(head: bytes) -> str | None:
     for name, high in (("UTF-16LE", 1), ("UTF-16BE", 0)):
         upper, lower = head[high::2], head[1 - high :: 2]
         common = max(range(32), key=upper.count)
-        if upper.count(common) > 0.4 * len(upper) and lower.count(common) < 0.05 * len(lower) and _reads(head, name):
+        if upper.count(common) < 0.4 * len(upper) or lower.count(common) > 0.05 * len(lower):
+            continue
+        if (0 in head or common not in _BLANKS) and _reads(head, name):  # not CR, LF, CR, LF, ...
             return name
     return None
 

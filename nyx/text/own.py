@@ -11,7 +11,7 @@ from nyx.files import open_input
 from nyx.text.cache import MAGIC
 from nyx.text.kinds import CHECKPOINT
 
-_RUN_FILE, _RUN_BYTES = "run.json", 1 << 22
+_RUN_FILE, _RUN_BYTES = "run.json", 1 << 26
 
 
 def is_run(folder: Path) -> bool:

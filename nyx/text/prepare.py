@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from nyx.config import Config, DataConfig
 from nyx.errors import DataError
+from nyx.files import show_paths
 from nyx.text.batches import Windows
 from nyx.text.cache import Say, on_stderr
 from nyx.text.corpus import Text, read_text
@@ -103,7 +104,7 @@ def prepare(text: Text, vocabulary: Vocabulary, data: DataConfig, *, seq_len: in
     """
     divided = _Divided.of(text, vocabulary, data, seed, say)
     train, val = divided.parts(data, vocabulary, seed, seq_len, say)
-    name = ", ".join(path.name for path in text.sources) or "text"
+    name = show_paths([path.name for path in text.sources]) or "text"
     return Corpus(vocabulary, train, val, text.sha256, name, text, data, seed, divided)
 
 

@@ -28,7 +28,7 @@ from nyx.errors import (
     StorageError,
     UsageError,
 )  # fmt: skip
-from nyx.files import show_path
+from nyx.files import show_path, show_paths
 from nyx.nn import build
 from nyx.resource_aware_hrm import ResourceAwareHRM
 from nyx.text.check import examine_text
@@ -298,8 +298,13 @@ def _changes_of_model(before: Config, after: Config) -> list[tuple[str, Any, Any
 
 def _say_changes(changes: list[tuple[str, Any, Any]], monitor: Monitor) -> None:
     for key, old, new in changes:
-        what = key if key in ("curriculum", "phases") else f"{key} from {old} to {new}"
+        what = key if key in ("curriculum", "phases") else f"{key} from {_shown(old)} to {_shown(new)}"
         monitor.line(f"changed: {what}")
+
+
+def _shown(value: Any) -> str:
+    """A value as it may stand in a line; a long list of files by its first ones."""
+    return str(value) if not isinstance(value, list) or len(str(value)) <= 100 else show_paths(value)
 
 
 def _asks_for_more(before: Config, after: Config) -> bool:
