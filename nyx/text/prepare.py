@@ -132,7 +132,7 @@ class _Divided:
         if symbol(text, "\n") < 0:
             raise DataError(f"the text is one line, and data.cut = {data.cut} needs several: set data.cut to stream")
         if data.cut == "notation":
-            records = read_records(text)
+            records = read_records(text, say)
             held = _hold_out(lambda: related_records(text, records), records.count, data, seed)
             return cls(text, np.empty(0, np.uint8), records, held)
         spans = lines(text) if data.cut == "line" else blocks(text)
