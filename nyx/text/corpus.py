@@ -2,7 +2,7 @@
 
 The text is never held as one Python string: each block becomes indices into the distinct characters seen so far, one
 byte per character up to 256 distinct ones, two up to 65,536. A text of CACHED_BYTES or more goes into the cache of
-texts and is mapped from there, so that memory does not grow with it.
+texts and is read from there, so that memory does not grow with it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from nyx.files import show_paths
 from nyx.text.cache import VERSION, Cache, CacheError, Entry, Say, default_cache, on_stderr
 from nyx.text.cleaning import CODE_POINTS, blocks, check_form, clean
 from nyx.text.encodings import remedy
+from nyx.text.numbers import Ids
 from nyx.text.sources import BLOCK_BYTES, STDIN_BYTES, PathLike, Source, open_sources
 
 LEAST_KEPT = 16  # bytes of a text that are one byte of its entry, at most: a syllable of three letters has 9
@@ -45,13 +46,13 @@ class Text:
     """A corpus of N characters over S distinct ones.
 
     symbols: (S,) uint32, the distinct code points, ascending.
-    ids: (N,) uint8, uint16 or uint32, indices into `symbols`; a read-only np.memmap for a text in the cache.
+    ids: (N,) uint8, uint16 or uint32, indices into `symbols`; Numbers of the cache for a text that is there.
     utf8_bytes: size of the cleaned text in UTF-8. sha256: hex digest of those bytes.
     sources: the files it came from, in order. normalization: the Unicode form it was brought to.
     """
 
     symbols: NDArray[np.uint32]
-    ids: NDArray[np.unsignedinteger]
+    ids: Ids
     utf8_bytes: int
     sha256: str
     sources: tuple[Path, ...]
@@ -85,7 +86,7 @@ def read_text(paths: PathLike | Iterable[PathLike], normalization: str = "nfc", 
 
     A byte order mark at the start of a file is dropped, CRLF and CR become LF, the text is brought to the Unicode form
     `normalization` (one of NORMALIZATIONS), and a newline is put between two files where the first ends without one.
-    cache: keep a text of CACHED_BYTES or more as numbers in the user's cache folder and map it from there; when that
+    cache: keep a text of CACHED_BYTES or more as numbers in the user's cache folder and read it from there; when that
     folder cannot be used, `say` is told in one line and the text held in memory. stdin_bytes: the most that standard
     input may have.
     Raises MissingInputError (66) for a file that is not there or not readable; DataError (65) for a pipe, a device, an

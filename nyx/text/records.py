@@ -17,7 +17,7 @@ from nyx.text.corpus import Text
 from nyx.text.examples import BLOCK, Spans, lines, symbol
 from nyx.text.hlx import hlxl, lcb, lcr, lct
 from nyx.text.hlx.notation import closed_after
-from nyx.text.sequences import ranges
+from nyx.text.numbers import pieces, ranges
 
 LABELS = ("English", "HLXL", "LC-R", "LC-T", "LC-B")
 BRACKETS: tuple[Mapping[str, str], ...] = ({}, hlxl.BRACKETS, lcr.BRACKETS, lct.BRACKETS, lcb.BRACKETS)
@@ -92,7 +92,7 @@ def _may_be_open(text: Text, spans: Spans, brackets: Mapping[str, str]) -> NDArr
     lengths, found = spans.ends - spans.starts, np.zeros(len(spans), np.bool_)
     chunk = np.cumsum(lengths) // BLOCK
     for a, b in pairwise(np.flatnonzero(np.diff(chunk, prepend=-1, append=-2)).tolist()):
-        ids = text.ids[ranges(spans.starts[a:b], lengths[a:b])]
+        ids = pieces(text.ids, spans.starts[a:b], lengths[a:b])
         first = np.cumsum(lengths[a:b]) - lengths[a:b]
         quotes = np.cumsum(ids == quote)
         quotes -= np.repeat(quotes[first], lengths[a:b])  # the first of a line is of its label
@@ -182,7 +182,7 @@ def _copy(text: Text, spans: Spans, example: NDArray[np.int64], blank: bool) -> 
     ids = np.full(int(ends[-1]) if len(ends) else 0, symbol(text, "\n"), text.ids.dtype)
     cuts = np.unique(np.searchsorted(ends, np.arange(0, len(ids) + BLOCK, BLOCK), "right"))  # about a block each
     for a, b in pairwise(cuts.tolist()):
-        ids[ranges(starts[a:b], lengths[a:b])] = text.ids[ranges(spans.starts[a:b], lengths[a:b])]
+        ids[ranges(starts[a:b], lengths[a:b])] = pieces(text.ids, spans.starts[a:b], lengths[a:b])
     until = ends[last]
     return _compact(text, ids), Spans(np.concatenate([[0], until[:-1]])[: len(until)], until)
 
