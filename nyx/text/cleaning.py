@@ -18,7 +18,7 @@ Form = Literal["NFD", "NFKD"]
 _FORMS: dict[str, Literal["NFC", "NFD", "NFKC", "NFKD"]] = {"nfc": "NFC", "nfd": "NFD", "nfkc": "NFKC", "nfkd": "NFKD"}
 NORMALIZATIONS = (*_FORMS, "none")
 CODE_POINTS = 0x110000
-HELD_PIECES = 16  # how much text without a place to cut is put up with
+HELD_PIECES = 32  # how much text without a place to cut is put up with
 STEP = 8  # 3 STEP marks in a row are put in order here, as unicodedata takes the square of their number
 PIECE = 1 << 16  # characters that one call works on
 
@@ -47,7 +47,7 @@ def blocks(pieces: Iterable[str], normalization: str, source: Source | str) -> I
     (65) for too many characters without a place to cut."""
     held: list[str] = []
     start = 0  # of what is held, in characters
-    for piece in filter(None, pieces):
+    for piece in _small(pieces):
         cut = _last_cut(held[-1] if held else "", piece, normalization)
         if cut is None:
             held.append(piece)
@@ -59,6 +59,13 @@ def blocks(pieces: Iterable[str], normalization: str, source: Source | str) -> I
             yield block
             start, held = start + len(block), [piece[cut:]]
     yield "".join(held)
+
+
+def _small(pieces: Iterable[str]) -> Iterator[str]:
+    """Pieces that unicodedata is quick with: what it does to one cannot be interrupted."""
+    for piece in pieces:
+        size = max(len(piece), 1) if piece.isascii() else PIECE
+        yield from (piece[at : at + size] for at in range(0, len(piece), size))
 
 
 def _last_cut(before: str, text: str, normalization: str) -> int | None:

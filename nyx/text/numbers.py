@@ -64,7 +64,7 @@ class Numbers:
                 for i, part in enumerate(parts):
                     more = read(descriptor, counts[i] - len(part), places[i] + len(part))
                     if len(part) + len(more) < counts[i] and not more:
-                        raise self._error(f"it ends at byte {places[i] + len(part)}")
+                        raise self._error(f"it has no byte {places[i] + len(part)} any more")
                     parts[i] = part + more
         except OSError as error:
             raise self._error(str(error.strerror)) from None
@@ -84,8 +84,8 @@ class Numbers:
         return out
 
     def _error(self, why: str) -> StorageError:
-        return StorageError(f"cannot read {show_path(self._path)} in the cache of texts: {why}; run the command again "
-                            "to make the entry anew, or set data.cache to false")  # fmt: skip
+        return StorageError(f"cannot read {show_path(self._path)} in the cache of texts: {why}; start again or "
+                            "resume: the entry is made anew (without one: data.cache=false)")  # fmt: skip
 
 
 

@@ -69,14 +69,13 @@ def _last_lines(text: Text, spans: Spans, label: NDArray[np.int8], labelled: NDA
     for kind, brackets in enumerate(BRACKETS):
         rows = np.flatnonzero(label[labelled] == kind)
         doubtful[rows] = bool(brackets) and _may_be_open(text, spans.take(labelled[rows]), brackets)
+    window = _Window(text)
     for row in np.flatnonzero(doubtful).tolist():
         line = int(labelled[row])
-        until = int(labelled[row + 1]) if row + 1 < len(labelled) else len(spans)
-        brackets = BRACKETS[label[line]]
-        if closed_after(_strings(text, spans, line, line + 1), brackets) != 1:
-            count = closed_after(_strings(text, spans, line, min(until, line + MOST_LINES)), brackets)
-            last[row] += (count or 1) - 1
-            never += [] if count else [line + 1]
+        until = min(int(labelled[row + 1]) if row + 1 < len(labelled) else len(spans), line + MOST_LINES)
+        count = closed_after(_strings(window, spans, line, until), BRACKETS[label[line]])
+        last[row] += (count or 1) - 1
+        never += [] if count else [line + 1]
     if never:
         say(f"{len(never):,} values of labelled lines end with their line although a bracket or a string is open, the "
             f"first on line {never[0]:,}")  # fmt: skip
@@ -89,7 +88,9 @@ def _may_be_open(text: Text, spans: Spans, brackets: Mapping[str, str]) -> NDArr
     for marks, value in ((brackets, 1), (brackets.values(), -1)):
         weight[[place for mark in marks if (place := symbol(text, mark)) >= 0]] = value
     quote, escape = symbol(text, '"'), symbol(text, "\\")
-    lengths, found = spans.ends - spans.starts, np.zeros(len(spans), np.bool_)
+    lengths = spans.ends - spans.starts
+    found = lengths > BLOCK
+    lengths[found] = 1
     chunk = np.cumsum(lengths) // BLOCK
     for a, b in pairwise(np.flatnonzero(np.diff(chunk, prepend=-1, append=-2)).tolist()):
         ids = pieces(text.ids, spans.starts[a:b], lengths[a:b])
@@ -98,11 +99,23 @@ def _may_be_open(text: Text, spans: Spans, brackets: Mapping[str, str]) -> NDArr
         quotes -= np.repeat(quotes[first], lengths[a:b])  # the first of a line is of its label
         open_ones = np.add.reduceat(weight[ids] * (quotes % 2 == 0), first, dtype=np.int64)
         odd = quotes[first + lengths[a:b] - 1] % 2
-        found[a:b] = (open_ones != 0) | (odd != 0) | np.logical_or.reduceat(ids == escape, first)
+        found[a:b] |= (open_ones != 0) | (odd != 0) | np.logical_or.reduceat(ids == escape, first)
     return found
 
 
-def _strings(text: Text, spans: Spans, line: int, until: int) -> Iterator[str]:
+class _Window:
+    """A text as str, decoded a block at a time."""
+
+    def __init__(self, text: Text) -> None:
+        self._text, self._start, self._block = text, 0, ""
+
+    def string(self, start: int, stop: int) -> str:
+        if not self._start <= start <= stop <= self._start + len(self._block):
+            self._start, self._block = start, self._text.string(start, max(stop, start + BLOCK // 4))
+        return self._block[start - self._start : stop - self._start]
+
+
+def _strings(text: _Window, spans: Spans, line: int, until: int) -> Iterator[str]:
     """The lines from one on, up to one that is empty, or a heading or a fence."""
     for number in range(line, until):
         string = text.string(int(spans.starts[number]), int(spans.ends[number]))
