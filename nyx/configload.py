@@ -107,6 +107,10 @@ def _layered(
             raise UsageError(f"--set {printable(text)}: write --set section.key=value")
         _put_text(parsed, keys, key.strip(), value, "--set")
     for key, value in (overrides or {}).items():
+        for name in value if isinstance(value, list) else [value]:
+            if isinstance(name, str) and name != name.encode("utf-8", "replace").decode():
+                raise ConfigError(f"{ascii(name)} is no UTF-8, and a configuration cannot keep it: rename the file, or "
+                                  "name its folder")  # fmt: skip
         _put(parsed, key, value, "command line")
     for section in {key.partition(".")[0] for key in keys if "." in key}:
         if parsed.tree.get(section, ...) is None:  # written with nothing in it

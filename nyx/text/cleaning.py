@@ -19,7 +19,7 @@ _FORMS: dict[str, Literal["NFC", "NFD", "NFKC", "NFKD"]] = {"nfc": "NFC", "nfd":
 NORMALIZATIONS = (*_FORMS, "none")
 CODE_POINTS = 0x110000
 HELD_PIECES = 32  # how much text without a place to cut is put up with
-STEP = 8  # 3 STEP marks in a row are put in order here, as unicodedata takes the square of their number
+STEP = 16  # 3 STEP marks in a row are put in order here, as unicodedata takes the square of their number
 PIECE = 1 << 16  # characters that one call works on
 
 

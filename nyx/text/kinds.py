@@ -8,6 +8,7 @@ descriptions (RFC 1952, RFC 8878, PKWARE's APPNOTE, ISO 32000, the ELF and Matro
 from __future__ import annotations
 
 import codecs
+import os
 import shlex
 import struct
 import zipfile
@@ -144,8 +145,15 @@ def fill(command: str, path: Path | None) -> str:
         return command.replace("{file}", "FILE").replace("{out}", "FILE.txt")
     out = path.with_suffix(".txt")
     out = path.with_suffix(".utf8.txt") if out == path else out
-    file, out = (str(p) if not str(p).startswith("-") else f"./{p}" for p in (path, out))
-    return command.replace("{file}", shlex.quote(file)).replace("{out}", shlex.quote(out))
+    return command.replace("{file}", _quoted(path)).replace("{out}", _quoted(out))
+
+
+def _quoted(path: Path) -> str:
+    """The name as a shell reads it, on one line."""
+    name = str(path) if not str(path).startswith("-") else f"./{path}"
+    if name.isprintable():
+        return shlex.quote(name)
+    return "$'" + "".join(chr(b) if 32 <= b < 127 and b not in b"'\\" else f"\\x{b:02x}" for b in os.fsencode(name)) + "'"
 
 
 def kind_of(file: BinaryIO) -> Kind | None:
