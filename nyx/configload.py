@@ -109,7 +109,7 @@ def _layered(
     for key, value in (overrides or {}).items():
         for name in value if isinstance(value, list) else [value]:
             if isinstance(name, str) and name != name.encode("utf-8", "replace").decode():
-                raise ConfigError(f"{ascii(name)} is no UTF-8, and a configuration cannot keep it: rename the file, or "
+                raise ConfigError(f"{name!a} is no UTF-8, and a configuration cannot keep it: rename the file, or "
                                   "name its folder")  # fmt: skip
         _put(parsed, key, value, "command line")
     for section in {key.partition(".")[0] for key in keys if "." in key}:

@@ -324,13 +324,13 @@ def _index(text: Text, code: int) -> int | None:
 def _file_rows(files: tuple[FileFacts, ...]) -> list[str]:
     """A row for each file and its faults; of many files one row for all, and those with faults."""
     rows = [_file_row(file) for file in files] if len(files) <= LISTED else [_file_row(replace(
-        files[0], name=show_paths([file.name for file in files]), byte_order_mark=any(f.byte_order_mark for f in files),
+        files[0], name=show_paths([file.name for file in files], 95), byte_order_mark=any(f.byte_order_mark for f in files),
         bytes=sum(f.bytes for f in files), crlf=sum(f.crlf for f in files), cr=sum(f.cr for f in files),
     ))]  # fmt: skip
     for file in [file for file in files if file.faults][:LISTED]:
         offsets = ", ".join(f"{at} (0x{byte:02x})" for at, byte in file.listed)
         more = ", ..." if file.faults > len(file.listed) else ""
-        rows.append(f"{file.name}: {file.faults:,} places are not UTF-8, at byte offset {offsets}{more}")
+        rows.append(f"{show_paths([file.name])}: {file.faults:,} places are not UTF-8, at byte offset {offsets}{more}")
     return rows
 
 
@@ -338,7 +338,7 @@ def _file_row(file: FileFacts) -> str:
     marks = ", with a byte order mark" if file.byte_order_mark else ""
     ends = [(file.crlf, "CRLF"), (file.cr, "CR")]
     marks += "".join(f", {count:,} line ends are {name}" for count, name in ends if count)
-    return f"{file.name}: {file.bytes:,} bytes{marks}"
+    return f"{show_paths([file.name])}: {file.bytes:,} bytes{marks}"
 
 
 def _list(found: tuple[CharacterFacts, ...], count: int) -> str:

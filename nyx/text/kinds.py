@@ -153,7 +153,8 @@ def _quoted(path: Path) -> str:
     name = str(path) if not str(path).startswith("-") else f"./{path}"
     if name.isprintable():
         return shlex.quote(name)
-    return "$'" + "".join(chr(b) if 32 <= b < 127 and b not in b"'\\" else f"\\x{b:02x}" for b in os.fsencode(name)) + "'"
+    plain = "".join(chr(b) if 32 <= b < 127 and b not in b"'\\" else f"\\x{b:02x}" for b in os.fsencode(name))
+    return f"$'{plain}'"
 
 
 def kind_of(file: BinaryIO) -> Kind | None:
