@@ -323,10 +323,12 @@ def _index(text: Text, code: int) -> int | None:
 
 def _file_rows(files: tuple[FileFacts, ...]) -> list[str]:
     """A row for each file and its faults; of many files one row for all, and those with faults."""
-    rows = [_file_row(file) for file in files] if len(files) <= LISTED else [_file_row(replace(
-        files[0], name=show_paths([file.name for file in files], 95), byte_order_mark=any(f.byte_order_mark for f in files),
-        bytes=sum(f.bytes for f in files), crlf=sum(f.crlf for f in files), cr=sum(f.cr for f in files),
-    ))]  # fmt: skip
+    rows = [_file_row(file) for file in files]
+    if len(files) > LISTED:
+        rows = [_file_row(FileFacts(
+            show_paths([file.name for file in files], 95), sum(f.bytes for f in files),
+            any(f.byte_order_mark for f in files), sum(f.crlf for f in files), sum(f.cr for f in files),
+        ))]  # fmt: skip
     for file in [file for file in files if file.faults][:LISTED]:
         offsets = ", ".join(f"{at} (0x{byte:02x})" for at, byte in file.listed)
         more = ", ..." if file.faults > len(file.listed) else ""

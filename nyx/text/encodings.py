@@ -19,7 +19,7 @@ from nyx.text.kinds import looks_binary
 AROUND = 1 << 15  # bytes before and behind a fault that are looked at
 SAMPLE_BYTES = 1 << 12  # of words with bytes outside of ASCII
 _ASCII, _OTHER, _SIGN, _BROKEN = -3.0, -12.0, -8.0, -20.0  # natural logarithms of probabilities
-_CASE, _MIXED, _INSIDE = -6.0, -6.0, -4.0
+_CASE, _MIXED, _INSIDE = -10.0, -6.0, -4.0
 _DOUBTFUL = -9.5  # a mean for each byte outside of ASCII below which no candidate fits
 
 _LATIN = "éäöüèàçßáíóúñêâôîåøæãëïùìòœÉÄÖÜÀÇÁÍÓÚÑØÅÆÈÊÂÔÎŒûõ"
