@@ -56,7 +56,8 @@ class Numbers:
 
     def pieces(self, starts: NDArray[np.integer], lengths: NDArray[np.integer]) -> NDArray[Any]:
         """The numbers start..start+length-1 of each pair, one after the other."""
-        size, read, descriptor = self.dtype.itemsize, os.pread, self._descriptor
+        size, descriptor = self.dtype.itemsize, self._descriptor
+        read = os.pread if hasattr(os, "pread") else _seek_and_read
         places, counts = (starts * size).tolist(), (lengths * size).tolist()
         try:
             parts = [read(descriptor, count, at) for at, count in zip(places, counts, strict=True)]
@@ -87,6 +88,12 @@ class Numbers:
         return StorageError(f"cannot read {show_path(self._path)} in the cache of texts: {why}; start again or "
                             "resume: the entry is made anew (without one: data.cache=false)")  # fmt: skip
 
+
+
+def _seek_and_read(descriptor: int, count: int, at: int) -> bytes:
+    """os.pread where there is none, for one thread."""
+    os.lseek(descriptor, at, os.SEEK_SET)
+    return os.read(descriptor, count)
 
 
 Ids = NDArray[Any] | Numbers
