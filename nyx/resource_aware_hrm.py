@@ -22,6 +22,7 @@ from nyx.nn import build
 from nyx.program import Program
 from nyx.tensor import Tensor
 from nyx.text.batches import Batch
+from nyx.text.numbers import Ids
 from nyx.text.sequences import Sequences
 from nyx.text.vocabulary import Vocabulary
 from nyx.training.programs import Decoder, Loss
@@ -286,7 +287,7 @@ class ResourceAwareHRM:
     # Use
 
     def evaluate(
-        self, part: Sequences | np.ndarray, *, seq_len: int, batch_size: int, limit: int | None = None
+        self, part: Sequences | Ids, *, seq_len: int, batch_size: int, limit: int | None = None
     ) -> Evaluation:
         """Loss over windows of seq_len that cover a part of a corpus, or ids (N,) as one sequence, without overlap:
         each target once, at most `limit` of them from the front."""

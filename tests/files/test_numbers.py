@@ -84,7 +84,8 @@ def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Text, Text]:
 @pytest.mark.parametrize("settings", [
     {}, {"cut": "line"}, {"cut": "line", "split_by": "example", "pack": True}, {"cut": "block", "split_by": "example"},
     {"cut": "notation"}, {"cut": "notation", "split_by": "example", "arrange": "pair"},
-    {"cut": "line", "match": "[3-5]"}, {"max_characters": 12, "unknown": "bytes"}, {"max_characters": 12, "unknown": "skip", "cut": "line"},
+    {"cut": "line", "match": "[3-5]"}, {"max_characters": 12, "unknown": "bytes"},
+    {"max_characters": 12, "unknown": "skip", "cut": "line"},
 ])  # fmt: skip
 def test_a_training_sees_the_same(both: tuple[Text, Text], settings: dict[str, object]) -> None:
     data, found = DataConfig.model_validate(settings), []
