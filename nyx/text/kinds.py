@@ -7,14 +7,18 @@ descriptions (RFC 1952, RFC 8878, PKWARE's APPNOTE, ISO 32000, the ELF and Matro
 
 from __future__ import annotations
 
+import bz2
 import codecs
+import lzma
 import os
 import shlex
 import struct
 import zipfile
+import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 HEAD_BYTES = 1 << 12  # of a file, looked at
 _MEMBERS = 1 << 16  # entries of an archive that are looked at, and bytes of its head
@@ -26,6 +30,7 @@ CHECKPOINT = 8, b'{"__metadata__":{"SHA256":"'
 """Where a checkpoint or exported weights have which bytes."""
 _ZIP = b"PK\x03\x04"
 _OFFICE = "libreoffice --headless --convert-to pdf {file}, then pdftotext on what it wrote"
+_TAR = "tar -xOf {file} > {out}"
 _NONE = "name a text file"
 _NUMBERS = "numbers, not a text: name a text file"
 _PROGRAM = "a program: name a text file"
@@ -47,7 +52,7 @@ SIGNATURES: tuple[tuple[int, bytes, str, str], ...] = (
     (0, _ZIP, "a zip archive", "unzip -p {file} > {out}"),
     (0, b"PK\x05\x06", "an empty zip archive", _NONE),
     (0, b"PK\x07\x08", "a zip archive in parts", "unzip -p {file} > {out}"),
-    (257, b"ustar", "a tar archive", "tar -xOf {file} > {out}"),
+    (257, b"ustar", "a tar archive", _TAR),
     (0, b"!<arch>\n", "an ar archive or Debian package", _NONE),
     (0, b"\xed\xab\xee\xdb", "an RPM package", _NONE),
     (0, b"PACK\0\0\0", "a Git pack", _NONE),
@@ -173,7 +178,8 @@ def kind_of(file: BinaryIO) -> Kind | None:
     for at, magic, name, command in SIGNATURES:
         letters = len(magic) < _LETTERS and all(32 <= byte < 127 for byte in magic)
         if head.startswith(magic, at) and (magic in _WRITTEN or (binary if letters else strange)):
-            return (_archive(file, head) if magic == _ZIP else None) or Kind(name, command)
+            inner = _archive(file, head) if magic == _ZIP else _packed(name, head)
+            return inner or Kind(name, command)
     return None
 
 
@@ -221,6 +227,17 @@ def _is_utf8(head: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _packed(name: str, head: bytes) -> Kind | None:
+    """A tar archive that was compressed."""
+    begin: dict[str, Callable[[], Any]] = {"gzip data": lambda: zlib.decompressobj(31), "bzip2 data": bz2.BZ2Decompressor,
+                                           "xz data": lzma.LZMADecompressor}  # fmt: skip
+    try:
+        first = begin[name]().decompress(head, _BEGINNING * 8) if name in begin else b""
+    except (zlib.error, lzma.LZMAError, OSError, EOFError):
+        return None
+    return Kind(f"a tar archive in {name}", _TAR) if first.startswith(b"ustar", 257) else None
 
 
 def _archive(file: BinaryIO, head: bytes) -> Kind | None:
