@@ -4,9 +4,9 @@
 
 Every row is a process of its own, which reads the text (cold: nothing is in the cache; warm: it is), encodes it under
 its vocabulary, draws batches, and looks it through as a training does when it starts. Anonymous memory is RssAnon of
-/proc/self/status, sampled every 2 ms; pages of the mapped file are no part of it, the system takes them back when it
-needs them. `capped` is a vocabulary of 20 characters that writes the others as bytes, so that the text is encoded once
-more. Everything is written into a temporary folder and removed.
+/proc/self/status, sampled every 2 ms; the system's own pages of the file are no part of it. `capped` is a vocabulary
+of 20 characters that writes the others as bytes, so that the text is encoded once more. Everything is written into a
+temporary folder and removed.
 """
 
 from __future__ import annotations
@@ -80,6 +80,7 @@ def measure(path: Path, capped: bool, batches: int, seq_len: int, batch_size: in
     from nyx.text.batches import Windows
     from nyx.text.check import examine_text
     from nyx.text.corpus import read_text
+    from nyx.text.prepare import split
     from nyx.text.vocabulary import Vocabulary
 
     memory, found = Anonymous(), {}
@@ -98,7 +99,7 @@ def measure(path: Path, capped: bool, batches: int, seq_len: int, batch_size: in
         limit: dict[str, Any] = {"max_characters": 20, "unknown": "bytes"} if capped else {}
         ids = Vocabulary.build(text, **limit).encode_text(text)
     with part("batches"):
-        windows = Windows(ids[: len(ids) * 9 // 10], seq_len, batch_size, seed=1)
+        windows = Windows(split(ids, 0.1, seq_len)[0], seq_len, batch_size, seed=1)
         for step in range(batches):
             windows.batch(step)
     with part("check"):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 TRAINING_ONLY = frozenset(
@@ -34,6 +35,21 @@ Names = Annotated[
         json_schema_input_type=Name | Annotated[list[Name], Field(min_length=1)],
     ),
 ]
+
+
+def at_home(path: str) -> str:
+    """The path with a leading ~ or ~user as that home folder. A file of such a name is written ./~name."""
+    return os.path.expanduser(path)
+
+
+def _no_home(path: str) -> Iterator[str]:
+    """Why a path that is written to cannot begin as it does, where at_home knows no such user."""
+    if path.startswith("~"):
+        yield f"there is no user {path.split('/')[0][1:]!r}; a name that begins with ~ is written ./{path}"
+
+
+FilePath = Annotated[Name, AfterValidator(at_home)]
+FilePaths = Annotated[Names, AfterValidator(lambda paths: tuple(map(at_home, paths)))]
 
 
 class Section(BaseModel):
@@ -161,7 +177,7 @@ ModelConfig = HrmConfig | TransformerConfig
 class DataConfig(Section):
     """The corpus."""
 
-    path: Names = ("data/hlx.txt",)
+    path: FilePaths = ("data/hlx.txt",)
     """Text files, folders or patterns; the default corpus is made when it is missing."""
     val_fraction: Share = 0.1
     """The share kept for validation; 0: none."""
@@ -295,7 +311,7 @@ class TrainConfig(Section):
 class CheckpointConfig(Section):
     """When the state is saved, and where. It always is at the end, and when a signal stops the training."""
 
-    path: Name = "models/hrm.ckpt"
+    path: FilePath = "models/hrm.ckpt"
     """The file that always holds the newest state of the newest run."""
     template: Name = "step-{step:08d}.ckpt"
     """Names in the run's own directory, from {step}, {epoch} and {phase}."""
@@ -305,6 +321,9 @@ class CheckpointConfig(Section):
     every_epochs: Count = 0
     every_minutes: Annotated[float, Field(ge=0, le=1e6)] = 5.0
     """0 turns each of the three off."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        yield from ((("path",), why) for why in _no_home(self.path))
 
 
 class SampleConfig(Section):
@@ -381,7 +400,7 @@ class PhaseConfig(_Length):
 
 
 class Config(Section):
-    """A whole training. Relative paths are relative to the working directory."""
+    """A whole training. Relative paths are relative to the working directory, and ~ is the home folder."""
 
     name: Annotated[str, Field(max_length=64, pattern=r"^\w[\w.-]*$", title="1 to 64 letters, digits, _ . or -")] = (
         "run"
@@ -391,7 +410,7 @@ class Config(Section):
     device: Name = "auto"
     """auto, cpu, vulkan, vulkan:N, or a part of a device's name."""
     precision: Literal["fp32"] = "fp32"
-    run_dir: Name = "runs"
+    run_dir: FilePath = "runs"
     """The folder in which every run makes its own."""
     memory_budget: (
         Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)? ?([KMGT]i?B|B)$", title="a size such as 8GB")] | None
@@ -411,6 +430,7 @@ class Config(Section):
 
     def conflicts(self) -> Iterator[Conflict]:
         train, positions = self.train, self.model.block_size
+        yield from ((("run_dir",), why) for why in _no_home(self.run_dir))
         parts = (*self.curriculum, *self.phases, *(stage for phase in self.phases for stage in phase.stages))
         if self.curriculum and self.phases:
             yield ("curriculum", "phases"), "give one of them; a phase can have stages of its own"

@@ -9,17 +9,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nyx.errors import ConfigError, MissingInputError
 from nyx.files import open_input, storage_errors
 
 PACKAGED = Path(__file__).parent / "configs"
-MAX_BYTES = 64 * 1024
 MAX_DEPTH = 8
-MAX_VALUES = 2000
 MAX_BRACKETS = 1000
 MAX_DIGITS = 40
+WIDE = 100  # characters of a list on one line; a longer one has a line for each value
 
 KeyPath = tuple[str | int, ...]
 
@@ -33,7 +32,21 @@ _WHOLE = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
+_STRINGS = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 _BAD = object()  # in place of a value that has a fault of its own
+
+
+class Limits(NamedTuple):
+    """What a configuration may be at most: bytes, and values."""
+
+    bytes: int
+    values: int
+
+
+WRITTEN = Limits(64 << 10, 2000)
+"""Of one that a person writes."""
+OWN = Limits(4 << 20, 200_000)
+"""Of one that Nyx wrote into a run's directory: it lists all files that were named."""
 
 
 @dataclass(frozen=True)
@@ -92,16 +105,24 @@ def label(path: Path) -> str:
     return path.name if path.parent == PACKAGED else printable(str(path), 200)
 
 
+def limits(path: Path) -> Limits:
+    """OWN for a config.yaml beside the run.json of a run, WRITTEN for any other file."""
+    from nyx.text.own import is_run
+
+    return OWN if path.name.startswith("config.") and is_run(path.parent) else WRITTEN
+
+
 def read(path: Path) -> str:
     """The text of a configuration file.
 
     Raises MissingInputError when it is not there or not readable; ConfigError when it is a folder, a pipe or a device,
-    is larger than 64 KiB, or is not UTF-8.
+    is larger than it may be, or is not UTF-8.
     """
+    most = limits(path).bytes
     with storage_errors("read", path), open(open_input(path, ConfigError), "rb") as file:
-        data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise ConfigError(f"{label(path)} is larger than {MAX_BYTES // 1024} KiB; a configuration is a short text")
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ConfigError(f"{label(path)} is larger than {most // 1024} KiB; a configuration is a short text")
     try:
         return data.decode()
     except UnicodeDecodeError as error:
@@ -125,13 +146,13 @@ def scalar(text: str) -> Any:
     return number
 
 
-def parse(text: str, source: str) -> Parsed:
+def parse(text: str, source: str, most: int = WRITTEN.values) -> Parsed:
     """Reads a YAML 1.2 document that is one mapping: mappings, lists and scalars, no anchors, aliases, tags or
-    directives, no key twice. `source` names it in messages.
+    directives, no key twice, `most` values. `source` names it in messages.
 
     Faults of single values are collected; raises ConfigError for what makes the rest unreadable.
     """
-    reader = _Reader(text, source)
+    reader = _Reader(text, source, most)
     reader.parsed.tree = reader.document(mapping=True)
     return reader.parsed
 
@@ -139,7 +160,7 @@ def parse(text: str, source: str) -> Parsed:
 def parse_value(text: str, source: str) -> Any:
     """One scalar or list, as on a command line. Raises ConfigError."""
     if text.lstrip()[:1] in ("[", "{", "'", '"'):
-        reader = _Reader(text, source, with_lines=False)
+        reader = _Reader(text, source, WRITTEN.values, with_lines=False)
         value = reader.document()
         if reader.parsed.faults:
             raise ConfigError(reader.parsed.faults[0].text)
@@ -153,11 +174,12 @@ def parse_value(text: str, source: str) -> Any:
 class _Reader:
     """Builds values from the parser's events. It stops at the first thing not allowed: a hostile file costs no time."""
 
-    def __init__(self, text: str, source: str, *, with_lines: bool = True) -> None:
+    def __init__(self, text: str, source: str, most: int, *, with_lines: bool = True) -> None:
         from ruamel.yaml import YAML
 
         self.source, self.with_lines, self.parsed, self.line, self.values = source, with_lines, Parsed(), 1, 0
-        if text.count("[") + text.count("{") > MAX_BRACKETS:  # the parser looks far ahead of the first of them
+        self.most, bare = most, _STRINGS.sub("", text)
+        if bare.count("[") + bare.count("{") > MAX_BRACKETS:  # the parser looks far ahead of the first of them
             raise self._error(f"more than {MAX_BRACKETS} brackets; a configuration is short")
         self._stream = YAML(typ="safe", pure=True)
         self._events = self._stream.parse(text)
@@ -202,8 +224,8 @@ class _Reader:
     def _value(self, event: Any, path: KeyPath) -> Any:
         self.values += 1
         kind = type(event).__name__
-        if self.values > MAX_VALUES or len(path) > MAX_DEPTH:
-            raise self._error(f"more than {MAX_DEPTH} levels or {MAX_VALUES} values; a configuration is short")
+        if self.values > self.most or len(path) > MAX_DEPTH:
+            raise self._error(f"more than {MAX_DEPTH} levels or {self.most} values; a configuration is short")
         if kind == "MappingStartEvent":
             return self._mapping(path)
         if kind == "SequenceStartEvent":
@@ -262,7 +284,11 @@ def _lines(tree: Mapping[str, Any], indent: str, comments: Mapping[str, str], pr
             lines += [f"{indent}{_text(key)}:\n", *(f"{indent}  - {_flow(item)}\n" for item in value)]
         else:
             comment = comments.get(prefix + key)
-            lines.append(f"{indent}{_text(key)}: {_flow(value)}{f'  # {printable(comment, 200)}' if comment else ''}\n")
+            note, flow = f"  # {printable(comment, 200)}" if comment else "", _flow(value)
+            if isinstance(value, list | tuple) and len(flow) > WIDE:
+                lines += [f"{indent}{_text(key)}:{note}\n", *(f"{indent}  - {_flow(item)}\n" for item in value)]
+            else:
+                lines.append(f"{indent}{_text(key)}: {flow}{note}\n")
     return lines
 
 

@@ -59,7 +59,7 @@ def load(
     chosen: set[KeyPath] = set()
     for path in paths or [configfile.PACKAGED / f"{DEFAULT}.yaml"]:
         source = configfile.label(path)
-        above = configfile.parse(configfile.read(path), source)
+        above = configfile.parse(configfile.read(path), source, configfile.limits(path).values)
         _lay_over(parsed, above)
         chosen = chosen - set(above.origins) if path.parent == configfile.PACKAGED else chosen | set(above.origins)
     if beneath and not paths and "model" in beneath:
@@ -126,6 +126,10 @@ def _lay_above(
             raise UsageError(f"--set {printable(text)}: write --set section.key=value")
         _put_text(parsed, keys, key.strip(), value, SET)
     for key, value in (overrides or {}).items():
+        for name in value if isinstance(value, list) else [value]:
+            if isinstance(name, str) and name != name.encode("utf-8", "replace").decode():
+                raise ConfigError(f"{name!a} is no UTF-8, and a configuration cannot keep it: rename the file, or "
+                                  "name its folder")  # fmt: skip
         _put(parsed, key, value, OPTION)
 
 

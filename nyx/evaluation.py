@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nyx.text.batches import evaluation_windows
+from nyx.text.numbers import Ids
 from nyx.text.sequences import Sequences
 from nyx.training.programs import Inputs, evaluation
 
@@ -68,7 +69,7 @@ class EvaluationProgram:
         self.inputs = Inputs(batch_size, seq_len, f"eval{batch_size}x{seq_len}.")
         self.program = evaluation(hrm.model, self.inputs, hrm.loss)
 
-    def run(self, part: Sequences | np.ndarray, limit: int | None, poll: Callable[[], None]) -> Evaluation:
+    def run(self, part: Sequences | Ids, limit: int | None, poll: Callable[[], None]) -> Evaluation:
         backend, inputs = self.hrm.backend, self.inputs
         loss = correct = 0.0
         symbols = characters = size = 0

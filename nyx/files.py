@@ -14,7 +14,7 @@ import stat
 import sys
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from nyx import locking
@@ -51,6 +51,22 @@ def show_path(path: AnyPath) -> str:
     """The path as it may stand in a one-line message: as it is when it prints, else escaped and in quotes."""
     text = os.fspath(path)
     return text if text and text.isprintable() and text == text.strip() else ascii(text)
+
+
+def show_paths(paths: Sequence[AnyPath], most: int = 100) -> str:
+    """Paths as they may stand together in a message: all of them, or how many and the first ones, in about `most`
+    characters."""
+    first = [_shortened(show_path(path), most) for path in paths[:most]]
+    whole = ", ".join(first)
+    if len(first) == len(paths) and len(whole) <= most:
+        return whole
+    names, room = [_shortened(name, most // 2) for name in first], most - len(f"{len(paths):,} files (, ...)")
+    count = next((n for n in range(len(names), 0, -1) if len(", ".join(names[:n])) <= room), 1)
+    return f"{len(paths):,} files ({', '.join(names[:count])}{', ...' if count < len(paths) else ''})"
+
+
+def _shortened(name: str, most: int) -> str:
+    return name if len(name) <= most else f"{name[: most // 2 - 3]}...{name[-most // 2 :]}"
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from nyx.nn import build
 from nyx.program import Program
 from nyx.tensor import Tensor
 from nyx.text.batches import Batch
+from nyx.text.numbers import Ids
 from nyx.text.sequences import Sequences
 from nyx.text.vocabulary import Vocabulary
 from nyx.training.finite import require_finite
@@ -303,7 +304,7 @@ class ResourceAwareHRM:
     # Use
 
     def evaluate(
-        self, part: Sequences | np.ndarray, *, seq_len: int, batch_size: int, limit: int | None = None,
+        self, part: Sequences | Ids, *, seq_len: int, batch_size: int, limit: int | None = None,
         poll: Callable[[], None] | None = None,
     ) -> Evaluation:  # fmt: skip
         """Loss over windows of seq_len that cover a part of a corpus, or ids (N,) as one sequence, without overlap:

@@ -6,15 +6,16 @@ B rows, T characters. A window never crosses from one sequence into the next.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nyx.errors import DataError
+from nyx.text.numbers import Ids, pieces, ranges
 from nyx.text.permutation import Permutation
 from nyx.text.rows import InOrder, Pieces, lay_out
-from nyx.text.sequences import Sequences, ranges
+from nyx.text.sequences import Sequences
 
 IGNORE = -1  # the target of a padded place: no loss, no gradient, not counted
 AHEAD = 1 << 10  # rows
@@ -48,7 +49,7 @@ class Windows:
     is shorter than T + 1 or there is no target.
     """
 
-    def __init__(self, part: Sequences | NDArray[Any], seq_len: int, batch_size: int, seed: int, *, share: float = 1.0,
+    def __init__(self, part: Sequences | Ids, seq_len: int, batch_size: int, seed: int, *, share: float = 1.0,
                  max_sequences: int | None = None, chunk: int | None = None, pack: bool = False) -> None:  # fmt: skip
         self.part, self.seq_len, self.batch_size, self.seed = Sequences.of(part), seq_len, batch_size, seed
         self._rows = lay_out(self.part, seq_len, seed, share=share, most=max_sequences, chunk=chunk, pack=pack)
@@ -82,7 +83,7 @@ class Windows:
 
 
 def evaluation_windows(
-    part: Sequences | NDArray[Any], seq_len: int, batch_size: int, limit: int | None = None
+    part: Sequences | Ids, seq_len: int, batch_size: int, limit: int | None = None
 ) -> Iterator[Batch]:
     """Batches of B windows, in order, without overlap and never packed, in which each target is exactly once.
 
@@ -102,11 +103,13 @@ def _in_order(part: Sequences, seq_len: int, batch_size: int) -> Iterator[Batch]
         yield _gather(part.ids, windows.pieces(rows, 0), seq_len, batch_size)
 
 
-def _gather(ids: NDArray[Any], pieces: Pieces, seq_len: int, batch_size: int) -> Batch:
+def _gather(ids: Ids, found: Pieces, seq_len: int, batch_size: int) -> Batch:
     """The pieces in their rows, padded to (B, T). Only what they hold is read."""
     x = np.zeros(batch_size * seq_len, np.int32)
     y = np.full(batch_size * seq_len, IGNORE, np.int32)
-    lengths = pieces.end - pieces.start
-    source, place = ranges(pieces.start, lengths), ranges(pieces.row * seq_len + pieces.offset, lengths)
-    x[place], y[place] = ids[source], ids[source + 1]
+    lengths = found.end - found.start
+    read = pieces(ids, found.start, lengths + 1)  # with the last target of each
+    source = ranges(np.cumsum(lengths + 1) - lengths - 1, lengths)
+    place = ranges(found.row * seq_len + found.offset, lengths)
+    x[place], y[place] = read[source], read[source + 1]
     return Batch(x.reshape(batch_size, seq_len), y.reshape(batch_size, seq_len), len(source))

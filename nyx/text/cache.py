@@ -1,8 +1,8 @@
-"""Large texts as numbers, kept in the user's cache folder and mapped into memory from there.
+"""Large texts as numbers, kept in the user's cache folder and read from there.
 
 An entry is one file: the numbers, some small arrays, and a footer of JSON (key, types, counts, a CRC-32 of all before
 it) with a CRC-32 of its own. It is written under a temporary name, synced and renamed; two processes that make the same
-entry write the same bytes, and who has one mapped keeps it when it is replaced or removed. Every use reads it through
+entry write the same bytes, and who has one open keeps it when it is replaced or removed. Every use reads it through
 once and compares the CRC-32: less than what hashing the text for its key costs, and the pages are then in memory.
 """
 
@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import struct
-import sys
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,22 +23,24 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from nyx import console
 from nyx.errors import StorageError
 from nyx.files import make_folder, remove_stale, show_path, write_atomic
+from nyx.text.numbers import Numbers
 
 Say = Callable[[str], None]
-VERSION = 1
+VERSION = 2  # of what the numbers of a text are
 LIMIT_BYTES = 20 << 30
 SPARE_BYTES = 1 << 28  # what is left free on the disk
 _SUFFIX = ".nyxtext"
 _TAIL = struct.Struct("<8sII")  # magic, bytes of the JSON before it, CRC-32 of that JSON
-_MAGIC = b"NYXTEXT\0"
+MAGIC = b"NYXTEXT\0"
 _BLOCK = 1 << 20
 
 
 def on_stderr(line: str) -> None:
     """Where lines go that nobody took."""
-    print(f"nyx: {line}", file=sys.stderr)
+    console.say(f"nyx: {line}")
 
 
 class CacheError(StorageError):
@@ -48,11 +49,11 @@ class CacheError(StorageError):
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """key: its own. numbers: (N,) read-only map of unsigned integers. arrays: small ones by name. about: what else was
-    stored."""
+    """key: its own. numbers: (N,) unsigned integers, read where they are used. arrays: small ones by name. about: what
+    else was stored."""
 
     key: str
-    numbers: NDArray[Any]
+    numbers: Numbers
     arrays: dict[str, NDArray[Any]]
     about: dict[str, Any]
 
@@ -118,7 +119,7 @@ class Cache:
 
     def store(self, key: str, numbers: Iterable[NDArray[Any]], arrays: Mapping[str, NDArray[Any]],
               about: Mapping[str, Any]) -> Entry:  # fmt: skip
-        """Writes an entry from blocks of numbers, all of one type and not empty, and maps it. Raises CacheError."""
+        """Writes an entry from blocks of numbers, all of one type and not empty, and opens it. Raises CacheError."""
         path = self._path(key)
         try:
             write_atomic(path, _file(key, numbers, arrays, about), mode=0o600)
@@ -132,7 +133,7 @@ class Cache:
         return entry
 
     def forget(self, key: str) -> None:
-        """Removes an entry; who has it mapped keeps it."""
+        """Removes an entry; who has it open keeps it."""
         with suppress(OSError):
             self._path(key).unlink()
 
@@ -182,7 +183,7 @@ def _file(key: str, numbers: Iterable[NDArray[Any]], arrays: Mapping[str, NDArra
     footer = {"version": VERSION, "key": key, "dtype": dtype, "count": count, "arrays": kinds, "about": about,
               "crc": crc}  # fmt: skip
     text = json.dumps(footer).encode()
-    yield text + _TAIL.pack(_MAGIC, len(text), zlib.crc32(text))
+    yield text + _TAIL.pack(MAGIC, len(text), zlib.crc32(text))
 
 
 def _read(file: BinaryIO, key: str) -> Entry | None:
@@ -192,7 +193,7 @@ def _read(file: BinaryIO, key: str) -> Entry | None:
         return None
     file.seek(size - _TAIL.size)
     magic, length, check = _TAIL.unpack(file.read(_TAIL.size))
-    if magic != _MAGIC or length > size - _TAIL.size:
+    if magic != MAGIC or length > size - _TAIL.size:
         return None
     file.seek(size - _TAIL.size - length)
     text = file.read(length)
@@ -209,7 +210,7 @@ def _read(file: BinaryIO, key: str) -> Entry | None:
         return None
     file.seek(dtype.itemsize * count)
     arrays = {name: np.frombuffer(file.read(kind.itemsize * n), kind) for name, (kind, n) in kinds.items()}
-    return Entry(key, np.memmap(file, dtype, "r", 0, (count,)), arrays, footer["about"])
+    return Entry(key, Numbers(file.fileno(), dtype, count, file.name), arrays, footer["about"])
 
 
 def _crc(file: BinaryIO, size: int) -> int:

@@ -19,9 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nyx.errors import DataError
+from nyx.files import show_paths
 from nyx.text.cache import CacheError, Say, default_cache, on_stderr
 from nyx.text.cleaning import check_form
 from nyx.text.corpus import Text, read_sources
+from nyx.text.encodings import remedy
 from nyx.text.lines import LineSample, line_blocks
 from nyx.text.sources import BLOCK_BYTES, STDIN_BYTES, PathLike, Source, open_sources
 
@@ -36,15 +38,17 @@ MANY_COPIES, MANY_LEAKED, MANY_RARE, LONGEST = 0.3, 0.1, 0.1, 1_000_000  # where
 
 @dataclass(frozen=True)
 class FileFacts:
-    """One file as bytes. faults: how many places are not UTF-8; listed: (byte offset, byte) of the first of them."""
+    """One file as bytes. crlf, cr: how many lines end in CRLF, and in CR alone. faults: how many places are not UTF-8;
+    listed: (byte offset, byte) of the first of them; remedy: what to do about them."""
 
     name: str
     bytes: int = 0
     byte_order_mark: bool = False
     crlf: int = 0
+    cr: int = 0
     faults: int = 0
     listed: tuple[tuple[int, int], ...] = ()
-    utf16: bool = False
+    remedy: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,9 +101,8 @@ class Report:
         """Raises DataError (65) when a place is not UTF-8."""
         for file in self.files:
             if file.faults:
-                encoding = "UTF-16" if file.utf16 else "its encoding"
                 raise DataError(f"{file.name}: {file.faults} places are not UTF-8, the first at byte offset "
-                                f"{file.listed[0][0]}: convert the file from {encoding}")  # fmt: skip
+                                f"{file.listed[0][0]}: {file.remedy}")  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
         """The same as values for JSON."""
@@ -117,7 +120,7 @@ class Report:
     def lines(self) -> list[str]:
         """The same as lines of text."""
         about = f"estimated from 1 line in {self.one_in}" if self.one_in > 1 else "exact"
-        rows = [row for file in self.files for row in _file_rows(file)]
+        rows = _file_rows(self.files)
         rows += [
             f"{self.utf8_bytes:,} bytes of text, {self.characters:,} characters, {self.distinct:,} distinct",
             f"{self.line_count:,} lines, {self.empty_lines:,} of them empty; the longest has {self.longest_line:,} "
@@ -179,7 +182,7 @@ def examine(paths: PathLike | Iterable[PathLike], *, normalization: str = "nfc",
     """
     check_form(normalization)
     files = _Files()
-    with open_sources(paths, stdin_bytes) as sources:
+    with open_sources(paths, stdin_bytes, say) as sources:
         text = read_sources(sources, normalization, cache=cache, say=say, observe=files)
     report = _examined(text, val_fraction, seed)
     facts = tuple(files.facts.values())
@@ -247,17 +250,20 @@ class _Files:
     def __call__(self, source: Source, offset: int, data: bytes, text: str) -> None:
         before = self.facts.get(id(source))
         if offset == 0 and not (before and not data):  # from its beginning, the first time or once more
-            marks = data.startswith(codecs.BOM_UTF8), data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-            before, self._ends_cr = FileFacts(str(source), byte_order_mark=marks[0], utf16=marks[1]), False
+            before = FileFacts(str(source), byte_order_mark=data.startswith(codecs.BOM_UTF8))
+            self._ends_cr = False
         assert before is not None
-        crlf = data.count(b"\r\n") + (self._ends_cr and data.startswith(b"\n"))
+        split = self._ends_cr and data.startswith(b"\n")
+        crlf = data.count(b"\r\n") + split
+        cr = data.count(b"\r") - crlf  # one at the end may yet be of a CRLF: the next block then takes it back
         self._ends_cr = data.endswith(b"\r") if data else self._ends_cr
         faults = text.count("\ufffd") - data.count("\ufffd".encode())
-        listed = before.listed
+        listed, advice = before.listed, before.remedy
         if faults and len(listed) < LISTED:
-            listed += tuple(_faults(data, offset, LISTED - len(listed)))
-        self.facts[id(source)] = replace(before, bytes=offset + len(data), crlf=before.crlf + crlf,
-                                         faults=before.faults + faults, listed=listed)  # fmt: skip
+            new = tuple(_faults(data, offset, LISTED - len(listed)))
+            listed, advice = listed + new, advice or source.fill(remedy(data, new[0][0] - offset))
+        self.facts[id(source)] = replace(before, bytes=offset + len(data), crlf=before.crlf + crlf, cr=before.cr + cr,
+                                         faults=before.faults + faults, listed=listed, remedy=advice)  # fmt: skip
 
 
 def _faults(data: bytes, offset: int, most: int) -> Iterable[tuple[int, int]]:
@@ -315,17 +321,26 @@ def _index(text: Text, code: int) -> int | None:
     return int(found[0]) if len(found) else None
 
 
-def _file_rows(file: FileFacts) -> list[str]:
-    marks = [", with a byte order mark"] * file.byte_order_mark + [f", {file.crlf:,} line ends are CRLF"] * bool(
-        file.crlf
-    )
-    rows = [f"{file.name}: {file.bytes:,} bytes" + "".join(marks)]
-    if file.faults:
+def _file_rows(files: tuple[FileFacts, ...]) -> list[str]:
+    """A row for each file and its faults; of many files one row for all, and those with faults."""
+    rows = [_file_row(file) for file in files]
+    if len(files) > LISTED:
+        rows = [_file_row(FileFacts(
+            show_paths([file.name for file in files], 95), sum(f.bytes for f in files),
+            any(f.byte_order_mark for f in files), sum(f.crlf for f in files), sum(f.cr for f in files),
+        ))]  # fmt: skip
+    for file in [file for file in files if file.faults][:LISTED]:
         offsets = ", ".join(f"{at} (0x{byte:02x})" for at, byte in file.listed)
         more = ", ..." if file.faults > len(file.listed) else ""
-        hint = "; it looks like UTF-16" if file.utf16 else ""
-        rows.append(f"{file.name}: {file.faults:,} places are not UTF-8, at byte offset {offsets}{more}{hint}")
+        rows.append(f"{show_paths([file.name])}: {file.faults:,} places are not UTF-8, at byte offset {offsets}{more}")
     return rows
+
+
+def _file_row(file: FileFacts) -> str:
+    marks = ", with a byte order mark" if file.byte_order_mark else ""
+    ends = [(file.crlf, "CRLF"), (file.cr, "CR")]
+    marks += "".join(f", {count:,} line ends are {name}" for count, name in ends if count)
+    return f"{show_paths([file.name])}: {file.bytes:,} bytes{marks}"
 
 
 def _list(found: tuple[CharacterFacts, ...], count: int) -> str:

@@ -2,7 +2,7 @@
 
 The text is never held as one Python string: each block becomes indices into the distinct characters seen so far, one
 byte per character up to 256 distinct ones, two up to 65,536. A text of CACHED_BYTES or more goes into the cache of
-texts and is mapped from there, so that memory does not grow with it.
+texts and is read from there, so that memory does not grow with it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nyx.errors import DataError, DeviceMemoryError
+from nyx.files import show_paths
 from nyx.text.cache import VERSION, Cache, CacheError, Entry, Say, default_cache, on_stderr
 from nyx.text.cleaning import CODE_POINTS, blocks, check_form, clean
+from nyx.text.encodings import remedy
+from nyx.text.numbers import Ids
 from nyx.text.sources import BLOCK_BYTES, STDIN_BYTES, PathLike, Source, open_sources
 
 LEAST_KEPT = 16  # bytes of a text that are one byte of its entry, at most: a syllable of three letters has 9
@@ -43,13 +46,13 @@ class Text:
     """A corpus of N characters over S distinct ones.
 
     symbols: (S,) uint32, the distinct code points, ascending.
-    ids: (N,) uint8, uint16 or uint32, indices into `symbols`; a read-only np.memmap for a text in the cache.
+    ids: (N,) uint8, uint16 or uint32, indices into `symbols`; Numbers of the cache for a text that is there.
     utf8_bytes: size of the cleaned text in UTF-8. sha256: hex digest of those bytes.
     sources: the files it came from, in order. normalization: the Unicode form it was brought to.
     """
 
     symbols: NDArray[np.uint32]
-    ids: NDArray[np.unsignedinteger]
+    ids: Ids
     utf8_bytes: int
     sha256: str
     sources: tuple[Path, ...]
@@ -81,9 +84,9 @@ def read_text(paths: PathLike | Iterable[PathLike], normalization: str = "nfc", 
               stdin_bytes: int = STDIN_BYTES, say: Say = on_stderr) -> Text:  # fmt: skip
     """Read UTF-8 text files, folders of them, patterns, or standard input ("-"), as one corpus.
 
-    A byte order mark at the start of a file is dropped, CRLF becomes LF, the text is brought to the Unicode form
+    A byte order mark at the start of a file is dropped, CRLF and CR become LF, the text is brought to the Unicode form
     `normalization` (one of NORMALIZATIONS), and a newline is put between two files where the first ends without one.
-    cache: keep a text of CACHED_BYTES or more as numbers in the user's cache folder and map it from there; when that
+    cache: keep a text of CACHED_BYTES or more as numbers in the user's cache folder and read it from there; when that
     folder cannot be used, `say` is told in one line and the text held in memory. stdin_bytes: the most that standard
     input may have.
     Raises MissingInputError (66) for a file that is not there or not readable; DataError (65) for a pipe, a device, an
@@ -92,7 +95,7 @@ def read_text(paths: PathLike | Iterable[PathLike], normalization: str = "nfc", 
     unknown form.
     """
     check_form(normalization)
-    with open_sources(paths, stdin_bytes) as sources:
+    with open_sources(paths, stdin_bytes, say) as sources:
         return read_sources(sources, normalization, cache=cache, say=say)
 
 
@@ -127,7 +130,9 @@ def text_from_string(text: str, normalization: str = "nfc") -> Text:
         code = ord(text[error.start])
         raise DataError(f"the text has a lone surrogate (U+{code:04X}) at character {error.start}") from None
     encoder = _Encoder(_Memory())
-    encoder.append(clean(text, normalization))
+    pieces = (text[at : at + BLOCK_BYTES] for at in range(0, len(text), BLOCK_BYTES))
+    for block in blocks(pieces, normalization, "the text"):
+        encoder.append(clean(block, normalization))
     return encoder.text((), normalization)
 
 
@@ -176,8 +181,7 @@ def _encode(sources: Sequence[Source], normalization: str, store: Cache | None, 
                 encoder.append(clean(block, normalization))
             digests.append(digest.digest())
         if not encoder.count:
-            names = ", ".join(map(str, sources[:3])) + (", ..." if len(sources) > 3 else "")
-            raise DataError(f"{names}: no text in it: give a file with text")
+            raise DataError(f"{show_paths(list(map(str, sources)))}: no text in it: give a file with text")
         if store is None:
             return encoder.text(tuple(source.path for source in sources), normalization)
         repaired = observe is not None and observe.faults > 0
@@ -207,10 +211,8 @@ def _decoded(source: Source, digest: hashlib._Hash, observe: Observer | None) ->
 
 
 def _not_utf8(source: Source, offset: int, error: UnicodeDecodeError) -> str:
-    at = offset + error.start
-    utf16 = at == 0 and error.object[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-    byte, encoding = error.object[error.start], "UTF-16" if utf16 else "its encoding"
-    return f"{source}: byte offset {at} (0x{byte:02x}) is not UTF-8: convert the file from {encoding}"
+    at, byte = offset + error.start, error.object[error.start]
+    return f"{source}: byte offset {at} (0x{byte:02x}) is not UTF-8: {source.fill(remedy(error.object, error.start))}"
 
 
 class _Memory:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from nyx.config import DataConfig
 from nyx.text.corpus import Text
+from nyx.text.numbers import Ids
 
 BLOCK = 1 << 20  # characters looked at together
 
@@ -89,7 +90,7 @@ def _between(ends: list[NDArray[np.int64]], length: int, start: int = 0) -> Span
     return Spans(cuts[:-1][some], cuts[1:][some])
 
 
-def _first_other(ids: NDArray[Any], newline: int) -> int:
+def _first_other(ids: Ids, newline: int) -> int:
     """The index of the first symbol that is no newline."""
     for first, block in _blocks(ids):
         others = block != newline
@@ -98,6 +99,6 @@ def _first_other(ids: NDArray[Any], newline: int) -> int:
     return len(ids)
 
 
-def _blocks(ids: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
+def _blocks(ids: Ids) -> Iterator[tuple[int, NDArray[Any]]]:
     for first in range(0, len(ids), BLOCK):
         yield first, ids[first : first + BLOCK]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from nyx.text.numbers import Ids
 
 BLOCK = 1 << 18  # characters looked at together
 SHORT = 512  # bytes; a longer line is hashed alone
@@ -16,7 +17,7 @@ _TOP = np.uint64(0xFFFF << 48)
 _MASKS = np.array([(1 << 8 * n) - 1 for n in range(9)], np.uint64)  # of the first n bytes of a word
 
 
-def line_blocks(ids: NDArray[Any], newline: int | None) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def line_blocks(ids: Ids, newline: int | None) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """(starts, ends) of the lines of a text (N,), in order, those that end in one block together; the newline is not
     among them. Without a newline at its end the rest is a line too."""
     start = 0
@@ -31,26 +32,33 @@ def line_blocks(ids: NDArray[Any], newline: int | None) -> Iterator[tuple[NDArra
 
 
 class _Bytes:
-    """The bytes of ids (N,), as words of eight from any byte on; nothing is copied."""
+    """The bytes of ids (N,), as words of eight from any byte on; those near the lines at hand are kept."""
 
-    def __init__(self, ids: NDArray[Any]) -> None:
-        data = np.ascontiguousarray(ids)
-        if data.nbytes < 8:
-            data = np.concatenate([data.view(np.uint8), np.zeros(8, np.uint8)])
-        self.width, self._data = ids.dtype.itemsize, data.view(np.uint8)
-        self._last = len(self._data) - 8
-        self._words = np.ndarray((self._last + 1,), "<u8", self._data.data, strides=(1,))
+    def __init__(self, ids: Ids) -> None:
+        self.width, self._ids = ids.dtype.itemsize, ids
+        self.keep(0, 0)
+
+    def keep(self, start: int, end: int) -> None:
+        """Have the ids start..end-1 at hand."""
+        data = np.concatenate([np.ascontiguousarray(self._ids[start:end]).view(np.uint8), np.zeros(8, np.uint8)])
+        self._first, self._last = start * self.width, end * self.width
+        self._words = np.ndarray((len(data) - 7,), "<u8", data.data, strides=(1,))
 
     def words(self, at: NDArray[np.int64], count: NDArray[np.int64]) -> NDArray[np.uint64]:
-        """The bytes from each of `at` on, the first `count` of them (all 8 at most), the others 0."""
-        begin = np.minimum(at, self._last)
-        return (self._words[begin] >> (8 * (at - begin)).astype(np.uint64)) & _MASKS[np.minimum(count, 8)]
+        """The bytes from each of `at` on, the first `count` of them (all 8 at most), the others 0. Those that begin
+        before what is at hand are read one by one."""
+        words = self._words[np.maximum(at - self._first, 0)]
+        for row in np.flatnonzero(at < self._first).tolist():
+            place, rest = divmod(int(at[row]), self.width)
+            near = np.ascontiguousarray(self._ids[place : place + 8 + rest]).tobytes()
+            words[row] = int.from_bytes(near[rest : rest + 8], "little")
+        return words & _MASKS[np.minimum(count, 8)]
 
     def digest(self, start: int, end: int) -> int:
         """The hash of a long line."""
         digest = hashlib.blake2b(digest_size=8)
-        for at in range(start, end, BLOCK):
-            digest.update(self._data[at : min(at + BLOCK, end)].data)
+        for at in range(start // self.width, end // self.width, BLOCK):
+            digest.update(np.ascontiguousarray(self._ids[at : min(at + BLOCK, end // self.width)]).view(np.uint8).data)
         return int.from_bytes(digest.digest(), "little")
 
 
@@ -94,7 +102,7 @@ class LineSample:
     The first 16 bits of a hash are those of the line's probe, and choose the sample: other lines need no hash.
     """
 
-    def __init__(self, ids: NDArray[Any], cut: int, most: int) -> None:
+    def __init__(self, ids: Ids, cut: int, most: int) -> None:
         self.one_in, self.val_lines = 1, 0
         self._data, self._cut, self._most = _Bytes(ids), cut, most
         self._lines, self._val_characters = 0, 0
@@ -110,6 +118,9 @@ class LineSample:
         """Some lines; empty ones are left out."""
         real = ends > starts
         starts, ends = starts[real], ends[real]
+        if not len(starts):
+            return
+        self._data.keep(max(int(starts[0]), int(ends[-1]) - 2 * BLOCK), int(ends[-1]))  # a first line may be a long one
         lengths, second, width = ends - starts, starts >= self._cut, self._data.width
         self._lines += len(starts)
         self.val_lines += int(second.sum())

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nyx.config import Config, DataConfig
 from nyx.errors import DataError
+from nyx.files import show_paths
 from nyx.text.batches import Windows
 from nyx.text.cache import Say, on_stderr
 from nyx.text.corpus import Text, read_text
 from nyx.text.examples import BLOCK, Spans, blocks, keep, lines, symbol
+from nyx.text.numbers import Ids
 from nyx.text.records import Records, arrange, read_records
 from nyx.text.rows import check_length
 from nyx.text.sequences import Sequences
@@ -103,7 +104,7 @@ def prepare(text: Text, vocabulary: Vocabulary, data: DataConfig, *, seq_len: in
     """
     divided = _Divided.of(text, vocabulary, data, seed, say)
     train, val = divided.parts(data, vocabulary, seed, seq_len, say)
-    name = ", ".join(path.name for path in text.sources) or "text"
+    name = show_paths([path.name for path in text.sources]) or "text"
     return Corpus(vocabulary, train, val, text.sha256, name, text, data, seed, divided)
 
 
@@ -116,13 +117,13 @@ class _Divided:
     """
 
     text: Text
-    ids: NDArray[Any]
+    ids: Ids
     examples: Spans | Records
     held: NDArray[np.bool_]
 
     @classmethod
     def of(cls, text: Text, vocabulary: Vocabulary, data: DataConfig, seed: int, say: Say) -> _Divided:
-        def encoded() -> NDArray[Any]:
+        def encoded() -> Ids:
             return vocabulary.encode_text(text, unknown=data.unknown, say=say)
 
         if data.cut == "stream":
@@ -131,7 +132,7 @@ class _Divided:
         if symbol(text, "\n") < 0:
             raise DataError(f"the text is one line, and data.cut = {data.cut} needs several: set data.cut to stream")
         if data.cut == "notation":
-            records = read_records(text)
+            records = read_records(text, say)
             held = _hold_out(lambda: related_records(text, records), records.count, data, seed)
             return cls(text, np.empty(0, np.uint8), records, held)
         spans = lines(text) if data.cut == "line" else blocks(text)
@@ -162,7 +163,7 @@ class _Divided:
         return sides[0], sides[1]
 
 
-def split(ids: NDArray[Any], val_fraction: float, seq_len: int) -> tuple[Sequences, Sequences]:
+def split(ids: Ids, val_fraction: float, seq_len: int) -> tuple[Sequences, Sequences]:
     """(training part, validation part) of a stream: the first int(N * (1 - val_fraction)) characters, and the rest.
 
     With val_fraction 0 the second is empty. Raises DataError (65) when a part is shorter than seq_len + 1.
@@ -173,7 +174,9 @@ def split(ids: NDArray[Any], val_fraction: float, seq_len: int) -> tuple[Sequenc
         raise DataError(f"the validation part has {len(ids) - cut} characters (data.val_fraction = {val_fraction} of "
                         f"{len(ids)}), a window needs {seq_len + 1}: give more text, a larger data.val_fraction or a "
                         "smaller train.seq_len")  # fmt: skip
-    return Sequences.of(ids[:cut]), Sequences.of(ids[cut:])
+    places = np.array([0, cut, len(ids)])
+    held = 1 if cut < len(ids) else 0
+    return Sequences(ids, places[:1], places[1:2]), Sequences(ids, places[1 : 1 + held], places[2 : 2 + held])
 
 
 def _hold_out(groups: Callable[[], NDArray[np.int64]], count: int, data: DataConfig, seed: int) -> NDArray[np.bool_]:

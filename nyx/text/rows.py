@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nyx.errors import DataError
+from nyx.text.numbers import ranges
 from nyx.text.permutation import Permutation
-from nyx.text.sequences import Sequences, ranges
+from nyx.text.sequences import Sequences
 
 CHOICE = 2**64 - 1  # the number of the shuffle from whose front a stage takes its share; an epoch's is its own number
 

@@ -9,21 +9,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nyx.text.numbers import Ids
+
 
 @dataclass(frozen=True, eq=False)
 class Sequences:
     """M sequences, ids[starts[i]:ends[i]], of a text of symbols; a stream is one sequence.
 
-    ids: (N,) of any integer type, memory-mapped or not. starts, ends: (M,) int64. L characters have L-1 targets:
+    ids: (N,) of any integer type. starts, ends: (M,) int64. L characters have L-1 targets:
     character i+1 is the target of character i, and the first one, with nothing before it, is no target.
     """
 
-    ids: NDArray[Any]
+    ids: Ids
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
 
     @classmethod
-    def of(cls, part: Sequences | NDArray[Any]) -> Sequences:
+    def of(cls, part: Sequences | Ids) -> Sequences:
         """The part itself, or ids (N,) as one sequence, if there are any."""
         if isinstance(part, Sequences):
             return part
@@ -65,9 +67,3 @@ class Sequences:
 
     def _targets(self) -> NDArray[np.int64]:
         return np.maximum(self.ends - self.starts - 1, 0)
-
-
-def ranges(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The numbers start..start+length-1 of each pair, one after the other."""
-    before = np.cumsum(lengths) - lengths
-    return np.arange(lengths.sum()) + np.repeat(starts - before, lengths)

@@ -14,12 +14,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 from nyx.errors import DataError, MissingInputError, StorageError
-from nyx.files import open_input, show_path
+from nyx.files import open_input, show_path, show_paths
+from nyx.text.cache import Say, on_stderr
+from nyx.text.kinds import fill, kind_of
+from nyx.text.own import in_run, is_ours, is_run
 
 TEXT_SUFFIXES = (".txt", ".text", ".md")
 STDIN = "-"
 STDIN_BYTES = 1 << 26
 BLOCK_BYTES = 1 << 20  # what is read at a time
+_LOOKED_AT = 100  # files of a folder without a text, whether Nyx wrote them
 WHOLE_BYTES = 1 << 22  # a file from this size on must not have a hole: no program leaves one in a text on purpose
 PathLike = str | os.PathLike[str]
 
@@ -59,32 +63,46 @@ class Source:
         except OSError as error:
             raise StorageError(f"cannot read {self} at byte {offset}: {error.strerror}; check the disk") from None
 
-    def refuse_hole(self) -> None:
-        """Raises DataError (65) for a large file with a hole, which reads as NULs: a copy that was not finished."""
-        if self.size < WHOLE_BYTES or self.copy is not None or not hasattr(os, "SEEK_HOLE"):
-            return
-        with os.fdopen(open_input(self.path), "rb", 0) as file, suppress(OSError):  # not every file system knows
-            hole = file.seek(0, os.SEEK_HOLE)
-            if hole < self.size:
-                raise DataError(f"{self}: at byte offset {hole} of {self.size} is a hole that was never written: the "
-                                "file is not complete; make it again")  # fmt: skip
+    def look(self) -> None:
+        """Raises DataError (65) for what is no text by its first bytes, and for a large file with a hole, which reads
+        as NULs: a copy that was not finished. MissingInputError, StorageError as `blocks`."""
+        descriptor = open_input(self.path) if self.copy is None else os.dup(self.copy.fileno())
+        with os.fdopen(descriptor, "rb", 0) as file:
+            try:
+                kind = kind_of(file)
+            except OSError as error:
+                raise StorageError(f"cannot read {self}: {error.strerror}; check the disk") from None
+            if kind is not None:
+                raise DataError(f"{self}: {kind.name}, not a UTF-8 text: {self.fill(kind.command)}")
+            if self.size < WHOLE_BYTES or self.copy is not None or not hasattr(os, "SEEK_HOLE"):
+                return
+            with suppress(OSError):  # not every file system knows
+                hole = file.seek(0, os.SEEK_HOLE)
+                if hole < self.size:
+                    raise DataError(f"{self}: at byte offset {hole} of {self.size} is a hole that was never written: "
+                                    "the file is not complete; make it again")  # fmt: skip
+
+    def fill(self, command: str) -> str:
+        """A command of kinds.py for this file."""
+        return fill(command, self.path if self.copy is None else None)
 
 
 @contextmanager
-def open_sources(paths: PathLike | Iterable[PathLike], stdin_bytes: int = STDIN_BYTES) -> Iterator[list[Source]]:
+def open_sources(paths: PathLike | Iterable[PathLike], stdin_bytes: int = STDIN_BYTES,
+                 say: Say = on_stderr) -> Iterator[list[Source]]:  # fmt: skip
     """What `paths` names, to be read as often as needed inside the block; "-" is standard input, read to its end.
 
-    Raises as find_files does, and DataError (65) when standard input has more than stdin_bytes.
+    Raises as find_files and Source.look do, and DataError (65) when standard input has more than stdin_bytes.
     """
     with ExitStack() as copies:
         sources = []
-        for path in find_files(paths):
+        for path in find_files(paths, say):
             if is_stdin(path):
                 copy = copies.enter_context(_standard_input(stdin_bytes))
                 sources.append(Source(path, os.fstat(copy.fileno()).st_size, copy))
             else:
                 sources.append(Source(path, _status(path).st_size))
-                sources[-1].refuse_hole()
+            sources[-1].look()
         yield sources
 
 
@@ -116,42 +134,77 @@ def _standard_input(limit: int) -> Iterator[BinaryIO]:
         yield copy
 
 
-def find_files(paths: PathLike | Iterable[PathLike]) -> list[Path]:
+def find_files(paths: PathLike | Iterable[PathLike], say: Say = on_stderr) -> list[Path]:
     """The regular files that `paths` names, in the order given and each once.
 
     A path is "-" (kept as it is; a file of that name becomes absolute), a file of any name, a folder (every
     TEXT_SUFFIXES file in it and below, sorted, hidden ones and links to folders left out), or a pattern with `*`, `?`
-    or `[` (sorted). Raises MissingInputError (66) for what is not there
-    and DataError (65) for what is no text file: a pipe, a device, a folder without text. Nothing is opened.
+    or `[` (sorted). What Nyx wrote itself is taken where it is named in full; else it is left out, with a line to
+    `say`. Raises MissingInputError (66) for what is not there and DataError (65) for what is no text file: a pipe, a
+    device, a folder without text.
     """
     named = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if not named:
         raise MissingInputError("no corpus is named: give at least one text file")
     files: dict[tuple[int, int], Path] = {}
+    ours: list[Path] = []
     for name in named:
         if is_stdin(name):
             files.setdefault((-1, -1), Path(STDIN))
             continue
-        for path in _expand(os.fspath(name)):
+        for path in _expand(os.fspath(name), ours):
             info = _status(path)
             files.setdefault((info.st_dev, info.st_ino), path)
+    if ours and not files:
+        raise DataError(f"{show_paths(ours)}: only what Nyx wrote itself; name a text, or such a file in full")
+    if ours:
+        say(f"left out, because Nyx wrote it itself: {show_paths(list(dict.fromkeys(ours)))}")
     return list(files.values())
 
 
-def _expand(name: str) -> list[Path]:
+def _expand(name: str, ours: list[Path]) -> list[Path]:
     if any(c in name for c in "*?[") and not os.path.lexists(name):
-        matches = sorted(glob.glob(name, recursive=True))
-        if not matches:
-            raise MissingInputError(f"{show_path(name)}: no file matches this pattern")
-        return [file for match in matches for file in _expand(match)]
+        return _matches(name, ours)
     path = Path(name)
     path = path.absolute() if is_stdin(path) else path
     mode = _status(path).st_mode
     if stat.S_ISDIR(mode):
-        return _text_files_in(path)
+        known = len(ours)
+        files = _text_files_in(path, ours)
+        if not files and len(ours) == known:
+            raise DataError(
+                f"{show_path(path)}: no {', '.join(TEXT_SUFFIXES)} file in this folder: name the files themselves"
+            )
+        return files
     if not stat.S_ISREG(mode):
         raise DataError(f"{show_path(name)}: {_kind(mode)}, not a text file: name a regular file")
     return [path]
+
+
+def _matches(pattern: str, ours: list[Path]) -> list[Path]:
+    """What a pattern finds: of folders the text files, and no more than these; other files whatever their names."""
+    try:
+        matches = [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]
+    except RecursionError:
+        raise DataError(f"{show_path(pattern)}: the folders are too deep for a pattern: name a folder") from None
+    if not matches:
+        raise MissingInputError(f"{show_path(pattern)}: no file matches this pattern")
+    files: list[Path] = []
+    runs: dict[Path, bool] = {}
+    known = len(ours)
+    for path in matches:
+        folder = path if path.is_dir() else path.parent
+        if folder not in runs:
+            runs[folder] = in_run(folder)
+        if path.is_dir():
+            files += _text_files_in(path, ours)
+        elif runs[folder] or is_ours(path):
+            ours.append(path)
+        else:
+            files += _expand(os.fspath(path), ours)
+    if not files and len(ours) == known:
+        raise DataError(f"{show_path(pattern)}: it matches no {', '.join(TEXT_SUFFIXES)} file: name the files")
+    return files
 
 
 def _status(path: Path) -> os.stat_result:
@@ -167,21 +220,31 @@ def _status(path: Path) -> os.stat_result:
         ) from None
 
 
-def _text_files_in(folder: Path) -> list[Path]:
-    def unreadable(error: OSError) -> None:
-        raise MissingInputError(
-            f"{show_path(error.filename)}: cannot be read ({error.strerror}): check its rights"
-        ) from None
-
+def _text_files_in(folder: Path, ours: list[Path]) -> list[Path]:
+    """The text files of a folder and of those below; what Nyx wrote is added to `ours`."""
     files: list[Path] = []
-    for root, folders, names in os.walk(folder, onerror=unreadable):
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        found = (Path(root, name) for name in sorted(names) if not name.startswith("."))
-        files += [path for path in found if path.suffix.lower() in TEXT_SUFFIXES and path.is_file()]
+    others: list[Path] = []
+    left = [] if in_run(folder) else [folder]
+    if not left:
+        ours.append(folder)
+    while left:
+        inside = left.pop()
+        if inside is not folder and is_run(inside):
+            ours.append(inside)
+            continue
+        try:
+            with os.scandir(inside) as found:
+                entries = sorted((e for e in found if not e.name.startswith(".")), key=lambda entry: entry.name)
+        except OSError as error:
+            raise MissingInputError(
+                f"{show_path(inside)}: cannot be read ({error.strerror}): check its rights"
+            ) from None
+        left += [inside / e.name for e in reversed(entries) if e.is_dir(follow_symlinks=False)]
+        for path in filter(Path.is_file, (inside / e.name for e in entries)):
+            texts = path.suffix.lower() in TEXT_SUFFIXES
+            (ours if texts and is_ours(path) else files if texts else others).append(path)
     if not files:
-        raise DataError(
-            f"{show_path(folder)}: no {', '.join(TEXT_SUFFIXES)} file in this folder: name the files themselves"
-        )
+        ours += filter(is_ours, others[:_LOOKED_AT])
     return files
 
 

@@ -15,6 +15,7 @@ from nyx.errors import CheckpointError, ConfigError, DataError
 from nyx.text.cache import VERSION, CacheError, Say, default_cache, on_stderr
 from nyx.text.cleaning import CODE_POINTS, NORMALIZATIONS, clean
 from nyx.text.corpus import Text, check_memory
+from nyx.text.numbers import Ids
 from nyx.text.sources import BLOCK_BYTES
 
 Unknown = Literal["error", "skip", "bytes"]
@@ -138,7 +139,7 @@ class Vocabulary:
         return len(self.characters) + self.specials.index(name) if name in self.specials else None
 
     def encode(self, text: str, what: str = "the prompt") -> NDArray[np.int32]:
-        """(T,) the ids of a str, after CRLF and normalization as in the corpus.
+        """(T,) the ids of a str, after line ends and normalization as in the corpus.
 
         Raises DataError (65) naming the first character that cannot be written, its code point and position (counted
         from 0 in the cleaned text); `what` names the text in that message.
@@ -153,9 +154,9 @@ class Vocabulary:
                             f"{len(self.characters)} characters this model knows: leave it out")  # fmt: skip
         return _write(ids, spelled, lengths)
 
-    def encode_text(self, text: Text, *, unknown: Unknown = "error", say: Say = on_stderr) -> NDArray[Any]:
+    def encode_text(self, text: Text, *, unknown: Unknown = "error", say: Say = on_stderr) -> Ids:
         """(N,) the ids of a corpus, in the narrowest unsigned type. Its own array when nothing has to be renumbered;
-        otherwise for a text in the cache a read-only np.memmap of another entry there.
+        otherwise for a text in the cache the Numbers of another entry there.
 
         A character that is not here becomes its bytes when the vocabulary has BYTES; else it is left out when `unknown`
         is "skip", with a line to `say`. Raises DataError (65) naming the characters that cannot be written and where

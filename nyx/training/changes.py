@@ -6,6 +6,7 @@ from typing import Any
 
 from nyx.config import Config, differences, is_architecture
 from nyx.errors import ConfigError
+from nyx.files import show_paths
 from nyx.training.monitor import Monitor
 
 
@@ -26,8 +27,13 @@ def changes_of_model(before: Config, after: Config) -> list[tuple[str, Any, Any]
 def say_changes(changes: list[tuple[str, Any, Any]], monitor: Monitor) -> None:
     """A line for each."""
     for key, old, new in changes:
-        what = key if key in ("curriculum", "phases") else f"{key} from {old} to {new}"
+        what = key if key in ("curriculum", "phases") else f"{key} from {_shown(old)} to {_shown(new)}"
         monitor.line(f"changed: {what}")
+
+
+def _shown(value: Any) -> str:
+    """A value as it may stand in a line; a long list of files by its first ones."""
+    return str(value) if not isinstance(value, list) or len(str(value)) <= 100 else show_paths(value)
 
 
 def asks_for_more(before: Config, after: Config) -> bool:

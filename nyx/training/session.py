@@ -124,7 +124,7 @@ def resume(
     announce(before, config, monitor)
     vocabulary = Vocabulary.from_json(info.vocabulary)
     if info.training.finished and not asks_for_more(before, config):
-        return _finished(path, checkpoint, local, monitor)
+        return _finished(path, checkpoint, local, place.home, monitor)
     if place.home is None:
         monitor.line(
             f"the directory of the run that {show_path(path)} is of is not here: it goes on in a new one in "
@@ -150,7 +150,7 @@ def resume(
     trainer.result.checkpoint = path
     if trainer.state.finished:
         hrm.close()
-        return _finished(path, checkpoint, local, monitor)
+        return _finished(path, checkpoint, local, place.home, monitor)
     if corpus.sha256 != info.corpus_sha256:
         trainer.state.best_val_loss = trainer.state.best_step = None
         trainer.state.counters.pop("evaluations_without_gain", None)
@@ -203,13 +203,14 @@ def _with_published(config: Config, place: Place, info: CheckpointInfo, named: P
     why, default = doubt(target, info, place.home, place.folder), CheckpointConfig().path
     if not why or config.checkpoint.path == default:
         return config
-    name = published_name(named) or default
+    stored, name = config.checkpoint.path, published_name(named)
+    changed = config.model_copy(update={"checkpoint": config.checkpoint.model_copy(update={"path": name or default})})
+    changed = place.stored(changed, {"checkpoint.path"}) if name else changed
     monitor.line(
-        f"the newest state goes to {show_path(name)}: {why}; to keep it there, say "
-        f"--set checkpoint.path={shlex.quote(config.checkpoint.path)}"
+        f"the newest state goes to {show_path(place.path(changed.checkpoint.path))}: {why}; to keep it there, say "
+        f"--set checkpoint.path={shlex.quote(stored)}"
     )
-    changed = config.model_copy(update={"checkpoint": config.checkpoint.model_copy(update={"path": name})})
-    return place.stored(changed, {"checkpoint.path"})
+    return changed
 
 
 def _announce_stdin(config: Config, monitor: Monitor, again: str = "") -> None:
@@ -236,11 +237,13 @@ def _judge(trainer: CharacterLanguageTrainer, result: TrainingResult, *, fresh: 
     return result
 
 
-def _finished(path: Path, checkpoint: Checkpoint, config: Config, monitor: Monitor) -> TrainingResult:
+def _finished(
+    path: Path, checkpoint: Checkpoint, config: Config, home: Path | None, monitor: Monitor
+) -> TrainingResult:
     """Says that nothing is left to do, and what would be. What a crash kept from being published is published."""
     step = checkpoint.info().training.step
     with contextlib.suppress(RunDirectoryError):  # another process has the run, and publishes
-        RunDirectory.settle(checkpoint, _keeping(config), say=monitor.line)
+        RunDirectory.settle(checkpoint, _keeping(config), home=home, say=monitor.line)
     keys = [key for key in ("max_steps", "epochs") if getattr(config.train, key) is not None]
     more = "give more: " + " ".join(f"--set train.{key}=N" for key in keys)
     if not keys:

@@ -46,7 +46,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "not UTF-8 in a later block": (b"a" * 3_000_000 + b"\x80", r"byte offset 3000000 \(0x80\)"),
     "a last character cut off": (PLAIN.encode() + "🜊".encode()[:3], rf"byte offset {len(PLAIN)} \(0xf0\)"),
     "an encoded lone surrogate": (PLAIN.encode() + b"\xed\xa0\x80", rf"byte offset {len(PLAIN)} \(0xed\)"),
-    "UTF-16": (PLAIN.encode("utf-16"), r"byte offset 0 \(0xff\) is not UTF-8: convert the file from UTF-16"),
+    "UTF-16": (PLAIN.encode("utf-16"), r"UTF-16LE text, not a UTF-8 text: iconv -f UTF-16LE -t UTF-8 a\.txt > a"),
 }
 
 

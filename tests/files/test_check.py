@@ -115,14 +115,14 @@ def test_faults_are_counted_and_listed(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_characters() -> None:
-    report = examine_text(text_from_string("abc\tx\n" * 20 + "\0\x07é\r\0" + "\ufffd\x85" + "q" * 9))
+    report = examine_text(text_from_string("abc\tx\n" * 20 + "\0\x07é\x0e\0" + "\ufffd\x85" + "q" * 9))
     assert [(c.code, c.count, c.first) for c in report.controls] == [
         (0, 2, 120),
         (7, 1, 121),
-        (13, 1, 123),
+        (14, 1, 123),
         (0x85, 1, 126),
     ]
-    assert {c.code: c.count for c in report.rare} == {0: 2, 7: 1, 13: 1, 0x85: 1, 0xE9: 1, 0xFFFD: 1, ord("q"): 9}
+    assert {c.code: c.count for c in report.rare} == {0: 2, 7: 1, 14: 1, 0x85: 1, 0xE9: 1, 0xFFFD: 1, ord("q"): 9}
     assert (report.rare_count, report.replacements, report.distinct) == (7, 1, 13)
 
 
@@ -161,7 +161,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pyt
     about = json.loads(out)
     assert (code, err, about["faults"], about["line_count"], about["val_lines"]) == (0, "", 0, 41, 20)
     assert about["files"] == [{"name": str(path), "bytes": 371, "byte_order_mark": False, "crlf": 0, "faults": 0,
-                               "listed": [], "utf16": False}]  # fmt: skip
+                               "listed": [], "cr": 0, "remedy": ""}]  # fmt: skip
     assert len(about["warnings"]) == 4
     path.write_bytes(b"a\xffb" * 3)
     code, out, err = run("--json")

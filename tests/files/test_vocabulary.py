@@ -24,7 +24,7 @@ texts = st.text(min_size=1, max_size=80)
 
 def encoded(vocabulary: Vocabulary, text: Text, unknown: Unknown = "error") -> tuple[list[int], list[str]]:
     said: list[str] = []
-    return vocabulary.encode_text(text, unknown=unknown, say=said.append).tolist(), said
+    return list(vocabulary.encode_text(text, unknown=unknown, say=said.append)), said
 
 
 @given(text=texts, other=texts, most=st.integers(1, 12))

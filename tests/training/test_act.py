@@ -25,7 +25,7 @@ from nyx.tensor import Tensor
 from nyx.text.batches import Batch
 from nyx.text.vocabulary import Vocabulary
 from nyx.training.programs import Decoder
-from nyx.training.segments import STREAM, Carry
+from nyx.training.segments import STREAM, Carry, fault
 from nyx.training.updates import Training
 from tests.training.small import make_config
 
@@ -336,6 +336,26 @@ def test_another_batch_begins_anew_and_says_so(backend: Backend) -> None:
     assert said == ["the batch has another shape than before: every row begins with a new example"]
     carry = training_of(hrm).carry
     assert carry and (carry.progress == -1).all() and len(carry.progress) == 4
+
+
+def test_a_carry_that_cannot_be_is_refused() -> None:
+    hrm = start(CpuBackend(), ACT)
+    hrm.process_character_training_batch(make_batch(np.random.default_rng(5)), 0, 1e-2)
+    tensors, _ = hrm.training_state()
+    assert fault(tensors, ACT, V) == "" and fault({}, ACT, V) == ""
+    assert "not of its model" in fault(tensors, ACT.model_copy(update={"variant": "text"}), V)
+    changes: dict[str, list[Any]] = {
+        "x": [-1, V], "y": [-2, V], "progress": [-2, 4], "least": [0, 5], "sums": [-1.0, float("nan")],
+    }  # fmt: skip
+    for name, values in changes.items():
+        for value in values:
+            changed = tensors[f"state.carry.{name}"].copy()
+            changed.reshape(-1)[0] = value
+            assert f"state.carry.{name}" in fault(tensors | {f"state.carry.{name}": changed}, ACT, V)
+    for name in (n for n in tensors if n.startswith("state.carry.")):
+        assert fault({n: a for n, a in tensors.items() if n != name}, ACT, V)
+        assert fault(tensors | {name: tensors[name][:-1]}, ACT, V)
+        assert fault(tensors | {name: tensors[name].astype("f2")}, ACT, V)
 
 
 def test_memory_does_not_grow() -> None:

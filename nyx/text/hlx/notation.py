@@ -9,7 +9,7 @@ import json
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from nyx.errors import DataError
@@ -239,19 +239,28 @@ def _unquote(text: str) -> str:
 
 def balanced(text: str, brackets: Mapping[str, str]) -> bool:
     """Whether every bracket outside of strings is closed by its own kind, and every string ends."""
+    return closed_after([text], brackets) == 1
+
+
+def closed_after(parts: Iterable[str], brackets: Mapping[str, str]) -> int | None:
+    """The least number of parts, one or more, in which every bracket outside of strings is closed by its own kind; None
+    where another kind closes one, a part ends inside a string, or they are never all closed."""
     open_ones: list[str] = []
     closing = frozenset(brackets.values())
-    at = 0
-    while at < len(text):
-        mark = text[at]
-        at += 1
-        if mark == '"':
-            string = STRING.match(text, at - 1)
-            if not string:
-                return False
-            at = string.end()
-        elif mark in brackets:
-            open_ones.append(brackets[mark])
-        elif mark in closing and (not open_ones or open_ones.pop() != mark):
-            return False
-    return not open_ones
+    for number, text in enumerate(parts, 1):
+        at = 0
+        while at < len(text):
+            mark = text[at]
+            at += 1
+            if mark == '"':
+                string = STRING.match(text, at - 1)
+                if not string:
+                    return None
+                at = string.end()
+            elif mark in brackets:
+                open_ones.append(brackets[mark])
+            elif mark in closing and (not open_ones or open_ones.pop() != mark):
+                return None
+        if not open_ones:
+            return number
+    return None
