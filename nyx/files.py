@@ -151,7 +151,8 @@ def write_atomic(path: AnyPath, data: Buffer | Iterable[Buffer], *, durable: boo
         _refuse_special(target)
         temporary = _temporary_name(target)
         try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), mode)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+            descriptor = os.open(temporary, flags, mode)
             try:
                 for chunk in chunks:
                     write_all(descriptor, chunk)

@@ -39,6 +39,7 @@ USES = {
     ("resource", "backends/host.py"),
     ("O_CLOEXEC", "files.py"),
     ("O_DIRECTORY", "files.py"),
+    ("pread", "text/numbers.py"),
     ("sched_getaffinity", "backends/kernels.py"),
 }
 
