@@ -98,14 +98,14 @@ def _reached(run: Path, step: int) -> bool:
 def test_ctrl_c_saves_and_resume_goes_on(device: str, nyx: RUN, tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text(make_text(60), encoding="utf-8")
     (tmp_path / "config.yaml").write_text("{}")
-    options = sets([*COMMON[1:], *HRM, "train.max_steps=400", "checkpoint.every_steps=0", "checkpoint.keep_last=3"])
+    options = sets([*COMMON[1:], *HRM, "train.max_steps=200", "checkpoint.every_steps=0", "checkpoint.keep_last=3"])
     command = ["train", "text.txt", "--config", "config.yaml", "--device", device]
     nyx(*command, "--run-dir", "whole", "--out", "whole.ckpt", *options)
     stopped = _stop([*command, "--run-dir", "stopped", *options], tmp_path, signal.SIGINT)
     assert stopped.returncode == 130
     assert "nyx resume models/hrm.ckpt" in stopped.stderr
     state = load(tmp_path / "models" / "hrm.ckpt").info().training
-    assert 0 < state.step < 400
+    assert 0 < state.step < 200
     assert state.finished is False
     nyx("resume", "models/hrm.ckpt", "--device", device)
     same(tmp_path / "whole.ckpt", tmp_path / "models" / "hrm.ckpt")

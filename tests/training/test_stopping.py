@@ -113,7 +113,7 @@ def test_a_signal_is_answered_while_native_code_runs(tmp_path: Path) -> None:
 
 
 def test_a_second_signal_ends_at_once_but_not_within_two_seconds(tmp_path: Path) -> None:
-    slower = [*SLOW, "train.batch_size=700", "train.log_every=1", "checkpoint.every_steps=1"]
+    slower = [*SLOW, "train.batch_size=400", "train.log_every=1", "checkpoint.every_steps=1"]
     command = [*prepare(tmp_path, 12000), *sets([*COMMON[1:], *GPT, *ENDLESS, *slower])]
     with started(command, tmp_path) as process:
         read_until(process, r"^step 1/")
@@ -135,8 +135,8 @@ def test_a_second_signal_ends_at_once_but_not_within_two_seconds(tmp_path: Path)
 @pytest.mark.parametrize("owing", ["evaluation", "sample"])
 def test_what_a_step_owes_is_done_on_resume(owing: str, nyx: RUN, tmp_path: Path) -> None:
     options = sets([*COMMON, *HRM, "checkpoint.every_steps=0", "train.sample_every=7", "train.max_steps=14"])
-    long = ["sample.length=20000"] if owing == "sample" else ["train.eval_every=7", "data.val_fraction=0.8"]
-    command = [*prepare(tmp_path, 60000 if owing == "evaluation" else 400), *options, *sets(long)]
+    long = ["sample.length=12000"] if owing == "sample" else ["train.eval_every=7", "data.val_fraction=0.8"]
+    command = [*prepare(tmp_path, 25000 if owing == "evaluation" else 400), *options, *sets(long)]
     nyx(*command, "--run-dir", "whole", "--out", "whole.ckpt")
     with started([*command, "--run-dir", "stopped"], tmp_path) as process:
         read_until(process, "^step 7/14  loss")
@@ -157,13 +157,13 @@ def test_what_a_step_owes_is_done_on_resume(owing: str, nyx: RUN, tmp_path: Path
 
 
 def test_no_traceback_from_the_first_line_on(tmp_path: Path) -> None:
-    """SIGINT at sixteen moments of the start of a training, its imports included."""
+    """SIGINT at ten moments of the start of a training, its imports included."""
     command, codes = [*prepare(tmp_path), *sets([*COMMON[1:], *HRM, *ENDLESS])], []
-    for k in range(16):
+    for k in range(10):
         with started(command, tmp_path) as process:
             while process.poll() is None and "nyx" not in Path(f"/proc/{process.pid}/cmdline").read_text("utf-8"):
                 time.sleep(0.001)
-            time.sleep(0.06 + 0.05 * k)  # until Python itself is up, which answers to Ctrl-C in its own way
+            time.sleep(0.06 + 0.08 * k)  # until Python itself is up, which answers to Ctrl-C in its own way
             process.send_signal(signal.SIGINT)
             assert process.stderr
             said = process.stderr.read()
