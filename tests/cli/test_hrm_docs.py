@@ -19,7 +19,7 @@ TEXT = (Path(__file__).parents[2] / "docs/hrm.md").read_text(encoding="utf-8")
 
 
 def test_its_commands_are_configurations() -> None:
-    commands = re.findall(r"^    (nyx train .*)$", TEXT.replace("\\\n", ""), re.M)
+    commands = re.findall(r"^    (nyx train my.txt .*)$", TEXT.replace("\\\n", ""), re.M)
     assert len(commands) == 4
     for command in commands:
         words = shlex.split(command)
