@@ -1,5 +1,6 @@
-# make train: everything from nothing to a trained model. make test: the proofs. PYTHON= names another Python.
-.PHONY: setup train test bench figures check core shaders clean
+# make train: everything from nothing to a trained model. make test: the proofs. make wheel: what others install, into dist/.
+# PYTHON= names another Python.
+.PHONY: setup train test bench figures check core shaders wheel clean
 .DELETE_ON_ERROR:
 
 BIN := .venv/bin
@@ -43,8 +44,12 @@ core: .venv/.setup
 shaders: .venv/.setup
 	$(CMAKE) --build build/editable --target shaders -- -k $(if $(wildcard build/editable/build.ninja),0)
 
+# A source distribution, and a wheel for each CPython from 3.11 to 3.14 that is here.
+wheel:
+	scripts/wheel.sh
+
 clean:
-	rm -rf build nyx/_core*.so nyx/spirv/*.spv .venv/.built .venv/.setup .venv/.tests
+	rm -rf build dist nyx/_core*.so nyx/spirv/*.spv .venv/.built .venv/.setup .venv/.tests
 
 .venv/.setup: pyproject.toml scripts/setup.sh
 	scripts/setup.sh

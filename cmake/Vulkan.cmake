@@ -3,7 +3,7 @@
 # CMake project would link libvulkan, and a library built elsewhere would keep ignoring the results of its calls.
 set(NYX_HAVE_VULKAN OFF)
 if(NYX_VULKAN STREQUAL "OFF")
-    set(missing_text "it was built with NYX_VULKAN=OFF")
+    set(why_no_vulkan "it was built with NYX_VULKAN=OFF")
     return()
 endif()
 
@@ -11,8 +11,10 @@ find_path(VULKAN_HEADERS vulkan/vulkan.hpp)
 if(NOT VULKAN_HEADERS)
     list(APPEND missing "libvulkan-dev (Vulkan's headers)")
 endif()
-find_package(fmt QUIET)
-if(NOT fmt_FOUND)
+if(CMAKE_CXX_COMPILER) # without one it is never found
+    find_package(fmt QUIET)
+endif()
+if(CMAKE_CXX_COMPILER AND NOT fmt_FOUND)
     list(APPEND missing "libfmt-dev")
 endif()
 find_program(GLSLANG glslangValidator)
@@ -29,6 +31,10 @@ set(kompute_dir ${CMAKE_CURRENT_BINARY_DIR}/kompute)
 set(kompute_src ${kompute_dir}/kp-0.9.0/src)
 if(NOT EXISTS ${kompute_dir}/${KOMPUTE_SHA256})
     set(sdist ${NYX_KOMPUTE_SDIST})
+    set(bundled ${CMAKE_CURRENT_SOURCE_DIR}/third_party/kp-0.9.0.tar.gz) # in our source distribution
+    if(NOT sdist AND EXISTS ${bundled})
+        set(sdist ${bundled})
+    endif()
     if(NOT sdist)
         message(STATUS "Downloading Kompute 0.9.0 (the source distribution of kp)")
         execute_process(

@@ -13,7 +13,7 @@ void bind_vulkan(py::module_& module);
 namespace {
 
 const char* no_vulkan() {
-    return "this build of Nyx has no Vulkan: " NYX_NO_VULKAN "; install what is missing and run `make setup` again";
+    return "this build of Nyx has no Vulkan: " NYX_NO_VULKAN;
 }
 
 }  // namespace

@@ -3,6 +3,7 @@ else is imported, by a handler that raises nothing."""
 
 import os
 import signal
+import sys
 
 
 def _stop(signum: int, frame: object) -> None:
@@ -20,6 +21,10 @@ def main() -> None:
 
     console.open_streams()
     console.hear_warnings()
+    import nyx
+
+    if "ResourceAwareHRM" not in getattr(nyx, "__all__", ()):  # Tor's monitor nyx was installed over this package
+        console.say(f"warning: {nyx.__file__} is of another program; `{sys.executable} -m nyx doctor` says what to do")
     from nyx import cli
 
     cli.main()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nyx import __version__, console
 from nyx.errors import NyxError, UsageError
+from nyx.words import VERBS, Verbs
+
+if TYPE_CHECKING:
+    from nyx.trained import Trained
 
 CONFIG = click.option(
     "--config", "-c", "configs", multiple=True, metavar="FILE",
@@ -20,10 +25,24 @@ DEVICE = click.option("--device", metavar="D", help="auto, cpu, vulkan, vulkan:N
 EXISTING = click.Path(path_type=Path, readable=False)  # one that cannot be read is 66, as its reader says, not 64
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="nyx")
 def cli() -> None:
     """Trains small character-level language models on any GPU with a Vulkan driver, or on the CPU."""
+
+
+@cli.command("help")
+@click.argument("names", nargs=-1, metavar="[COMMAND]...")
+@click.pass_context
+def help_of(context: click.Context, names: tuple[str, ...]) -> None:
+    """Show what a command does and which options it has."""
+    place, command = context.parent or context, cli
+    for name in names:
+        found = command.get_command(place, VERBS.get(name, name)) if isinstance(command, click.Group) else None
+        if found is None:
+            raise UsageError(f"there is no command {' '.join(names)}: nyx --help lists them")
+        place, command = click.Context(found, place, found.name), found
+    console.answer(command.get_help(place) + "\n")
 
 
 @cli.command()
@@ -33,17 +52,21 @@ def cli() -> None:
 @DEVICE
 @click.option("--out", metavar="CKPT", help="Where the newest state is kept (checkpoint.path).")
 @click.option("--run-dir", type=EXISTING, metavar="DIR", help="The run's own directory; by default a new one in runs/.")
-@click.option("--init-from", type=EXISTING, metavar="CKPT", help="Start with the weights of this checkpoint.")
+@click.option("--init-from", type=EXISTING, metavar="CKPT",
+              help="Start with the weights, and by default the model, of this checkpoint or export.")
 @click.option("--phase", type=click.IntRange(1), metavar="N", help="This phase of the plan alone.")
 @click.option("--memory-budget", metavar="SIZE", help="The most memory to take, such as 8GB (memory_budget).")
 def train(text: tuple[str, ...], configs: tuple[str, ...], sets: tuple[str, ...], device: str | None, out: str | None,
           run_dir: Path | None, init_from: Path | None, phase: int | None,
           memory_budget: str | None) -> None:  # fmt: skip
     """Train a model, on the files TEXT (- for standard input) or on what the configuration names."""
+    from nyx.trained import open_trained
     from nyx.training import session
 
-    loaded = _load(configs, sets, device=device, text=text, out=out, memory_budget=memory_budget)
-    session.train(loaded, run_path=run_dir, init_from=init_from, phase=phase)
+    _refuse_names(text)
+    parent = None if init_from is None else open_trained(init_from, _say)
+    loaded = _load(configs, sets, parent, device=device, text=text, out=out, memory_budget=memory_budget)
+    session.train(loaded, run_path=run_dir, parent=parent, phase=phase)
 
 
 @cli.command()
@@ -60,29 +83,40 @@ def resume(checkpoint: Path, sets: tuple[str, ...], device: str | None, any_corp
 
 @cli.command()
 @click.argument("checkpoint", type=EXISTING)
-@click.option("--prompt", "-p", required=True, help="The text to continue.")
-@click.option("-n", "--length", default=200, show_default=True, help="Characters to write.")
+@click.option("--prompt", "-p", required=True,
+              help="The text to continue; -: standard input, @FILE: that file's text; @@ begins one with @.")
+@click.option("-n", "--length", type=click.IntRange(0), default=200, show_default=True, help="Characters to write.")
 @click.option("-t", "--temperature", default=0.8, show_default=True, help="0 takes the likeliest character.")
 @click.option("-k", "--top-k", default=0, show_default=True, help="Choose among so many of the likeliest; 0: all.")
 @click.option("--top-p", default=1.0, show_default=True, help="Choose among the likeliest with this probability.")
 @click.option("--seed", default=1337, show_default=True)
+@click.option("--stop", multiple=True, metavar="TEXT",
+              help="End before this text, which is not written; given again, before whichever comes first.")
+@click.option("--num-samples", type=click.IntRange(1), default=1, show_default=True, metavar="N",
+              help="So many texts; each has the next seed.")
 @DEVICE
 def generate(checkpoint: Path, prompt: str, length: int, temperature: float, top_k: int, top_p: float, seed: int,
-             device: str | None) -> None:  # fmt: skip
-    """Continue a prompt with a trained model, on stdout."""
-    from nyx.generation import Sampling
+             stop: tuple[str, ...], num_samples: int, device: str | None) -> None:  # fmt: skip
+    """Continue a prompt with a trained model, on stdout. CHECKPOINT may be what `nyx export` wrote."""
+    from nyx.generation import Sampling, encode_prompt, read_prompt
     from nyx.generation import generate as characters
-    from nyx.training import session
+    from nyx.trained import open_trained
 
-    if length < 0:
-        raise UsageError(f"length must be 0 or more, got {length}")
-    sampling = Sampling(temperature, top_k, top_p, seed)
-    hrm = session.load_model(checkpoint, device or "auto", _say)
-    hrm.vocabulary.encode(prompt)  # what the model never saw is refused before anything is written
-    console.answer(prompt, raw=True)
-    for character in characters(hrm, prompt, length, sampling):
-        console.answer(character, raw=True)
-    console.answer("\n")
+    if "" in stop:
+        raise UsageError("--stop: an empty text stands everywhere; name a text")
+    samplings = [Sampling(temperature, top_k, top_p, seed + number) for number in range(num_samples)]
+    prompt = read_prompt(prompt, _say)
+    hrm = open_trained(checkpoint, _say).model(device or "auto")
+    context = encode_prompt(hrm.vocabulary, prompt)  # what the model never saw is refused before anything is written
+    if len(context) > hrm.window:
+        _say(f"the prompt has {len(context)} symbols; the model reads the last {hrm.window}, its window")
+    for number, sampling in enumerate(samplings, 1):
+        if num_samples > 1:
+            _say(f"sample {number} of {num_samples}, seed {sampling.seed}")
+        console.answer(prompt, raw=True)
+        for text in characters(hrm, prompt, length, sampling, stop):
+            console.answer(text, raw=True)
+        console.answer("\n")
 
 
 @cli.command("eval")
@@ -90,41 +124,41 @@ def generate(checkpoint: Path, prompt: str, length: int, temperature: float, top
 @click.argument("text", nargs=-1)
 @click.option("--hlx", is_flag=True, help="Also ask for translations of the small language; TEXT may be left out.")
 @click.option("--examples", type=click.IntRange(1), default=22, show_default=True, help="How many, with --hlx.")
-@click.option("--seq-len", type=int, help="Window in characters; by default the one it was trained on.")
-@click.option("--batch-size", default=16, show_default=True)
+@click.option("--validation", is_flag=True,
+              help="Only the part that its training held out; without TEXT, of the text it was trained on.")
+@click.option("--seq-len", type=int, help="Window in symbols; by default the one it was trained on.")
+@click.option("--batch-size", type=click.IntRange(1), help="Windows at a time; by default as in the training.")
+@SET
 @DEVICE
-def evaluate(checkpoint: Path, text: tuple[str, ...], hlx: bool, examples: int, seq_len: int | None, batch_size: int,
-             device: str | None) -> None:  # fmt: skip
-    """Measure a model on the files TEXT: JSON on stdout, losses in nats per character.
+def evaluate(checkpoint: Path, text: tuple[str, ...], hlx: bool, examples: int, validation: bool, seq_len: int | None,
+             batch_size: int | None, sets: tuple[str, ...], device: str | None) -> None:  # fmt: skip
+    """Measure a model on the files TEXT: JSON on stdout, with the unit of each measure.
 
-    With --hlx, examples whose lines stand in TEXT or in the files it was trained on are left out.
+    It measures as the training did: how the text is cut and what becomes of unknown characters comes from the
+    checkpoint, unless --set says otherwise, such as data.unknown=skip. With --hlx, examples whose lines stand in TEXT
+    or in the files it was trained on are left out.
     """
-    from nyx.text.corpus import read_text
-    from nyx.training import session
+    from nyx.measure import measure
+    from nyx.trained import open_trained
 
-    if not (text or hlx):
-        raise UsageError("nothing to measure on: name TEXT, or say --hlx")
-    hrm = session.load_model(checkpoint, device or "auto", _say)
-    window = hrm.window if seq_len is None else seq_len
-    if not 0 < window <= hrm.model.block_size or batch_size < 1:
-        raise UsageError(f"--seq-len must lie in 1..{hrm.model.block_size} and --batch-size be 1 or more")
-    result: dict[str, Any] = {}
-    read = None
-    if text:
-        read = read_text(text, hrm.vocabulary.normalization)
-        ids = hrm.vocabulary.encode_text(read)
-        found = hrm.evaluate(ids, seq_len=window, batch_size=batch_size)
-        result = {
-            "loss": found.loss, "perplexity": found.perplexity, "bits_per_character": found.bits_per_character,
-            "bits_per_byte": found.bits_per_byte, "accuracy": found.accuracy, "characters": found.characters,
-            "bytes": found.bytes, "seq_len": window,
-        }  # fmt: skip
+    if not (text or hlx or validation):
+        raise UsageError("nothing to measure on: name TEXT, or say --validation or --hlx")
+    trained = open_trained(checkpoint, _say)
+    if seq_len is not None and not 0 < seq_len <= trained.config.model.block_size:
+        raise UsageError(f"--seq-len must lie in 1..{trained.config.model.block_size}")
+    hrm, read, result = trained.model(device or "auto"), None, {}
+    if text or validation:
+        given = {"train.seq_len": seq_len, "train.batch_size": batch_size}
+        overrides = {key: value for key, value in given.items() if value is not None}
+        paths = text or trained.texts()
+        result, read = measure(trained, hrm, paths, _say, sets=sets, overrides=overrides, validation=validation)
     if hlx:
         from nyx.text.hlx.evaluate import evaluate_hlx, lines_of_files, training_lines
-        from nyx.training.rundir import open_checkpoint
 
-        files = open_checkpoint(checkpoint, lambda _: None, ()).info().config["data"]["path"]
-        lines = lines_of_files(files, _say) | (training_lines(read) if read else set())
+        if trained.info is None:
+            _say(f"{checkpoint} does not say which text it was trained on; examples that stand there are not left out")
+        lines = lines_of_files(trained.texts() if trained.info else (), _say)
+        lines |= training_lines(read) if read else frozenset()
         result["hlx"] = evaluate_hlx(hrm, examples=examples, training=lines, say=_say)
     _print_json(result)
 
@@ -134,14 +168,13 @@ def evaluate(checkpoint: Path, text: tuple[str, ...], hlx: bool, examples: int, 
 @click.argument("file", type=EXISTING)
 @click.option("--force", is_flag=True, help="Replace another file that is there.")
 def export(checkpoint: Path, file: Path, force: bool) -> None:
-    """Write the weights alone to FILE, as safetensors."""
-    from nyx.training.checkpoint import WEIGHTS, export_weights
-    from nyx.training.fit import open_fitting
+    """Write the weights alone to FILE, as safetensors: enough for generate, eval and train --init-from."""
+    from nyx.trained import export as write
+    from nyx.trained import open_trained
 
     if file.exists() and (not force or (checkpoint.exists() and file.samefile(checkpoint))):
         raise UsageError(f"{file} is there already: name another file" + ("" if force else ", or say --force"))
-    count = export_weights(open_fitting(checkpoint, _say, WEIGHTS), file)
-    _say(f"{count} tensors written to {file}")
+    _say(f"{write(open_trained(checkpoint, _say), file)} tensors written to {file}")
 
 
 @cli.command()
@@ -166,15 +199,30 @@ def doctor() -> None:
 
 
 @cli.command()
+@click.argument("text", nargs=-1)
 @CONFIG
 @SET
-@click.option("--steps/--no-steps", default=True, show_default=True, help="Print every Step.")
-@click.option("--vocab", type=click.IntRange(1, 10000), default=96, show_default=True, help="Symbols of the corpus.")
-def plan(configs: tuple[str, ...], sets: tuple[str, ...], steps: bool, vocab: int) -> None:
-    """Print the Programs of a training and the memory they need, without running anything."""
-    from nyx.planning import describe
+@DEVICE
+@click.option("--steps/--no-steps", default=False, help="Also print every Step of its Programs.")
+@click.option("--vocab", type=click.IntRange(1, 0x110000), default=96, show_default=True,
+              help="Symbols of the corpus, where no TEXT is named.")  # fmt: skip
+def plan(text: tuple[str, ...], configs: tuple[str, ...], sets: tuple[str, ...], device: str | None, steps: bool,
+         vocab: int) -> None:  # fmt: skip
+    """Say how much memory and time a training takes and whether it fits here, and list its Programs.
 
-    console.answer(describe(_load(configs, sets).config, vocab, steps=steps) + "\n")
+    With TEXT, its characters and the steps of an epoch are those of the text. Nothing is trained or written.
+    """
+    from nyx.planning import answer, describe
+    from nyx.text.prepare import load_corpus
+
+    _refuse_names(text)
+    loaded = _load(configs, sets, device=device, text=text)
+    for note in loaded.notes:
+        _say(note)
+    corpus = load_corpus(loaded.config, _say) if text else None
+    said = answer(loaded.config, vocab, corpus, loaded.config.device)
+    said.append(describe(loaded.config, corpus.vocabulary if corpus else vocab, steps=steps))
+    console.answer("\n".join(said) + "\n")
 
 
 @cli.command()
@@ -254,13 +302,27 @@ def config_schema() -> None:
     _print_json(schema())
 
 
-def _load(names: tuple[str, ...], sets: tuple[str, ...], *, device: str | None = None, text: tuple[str, ...] = (),
-          out: str | None = None, memory_budget: str | None = None) -> Any:  # fmt: skip
+def _load(names: tuple[str, ...], sets: tuple[str, ...], parent: Trained | None = None, *, device: str | None = None,
+          text: tuple[str, ...] = (), out: str | None = None, memory_budget: str | None = None) -> Any:  # fmt: skip
+    """The configuration; the model of `parent` where nothing says otherwise."""
     from nyx.configload import load
+    from nyx.files import show_path
 
     given: dict[str, Any] = {"device": device, "data.path": list(text) or None, "checkpoint.path": out}
     given["memory_budget"] = memory_budget
-    return load(names, sets, overrides={key: value for key, value in given.items() if value is not None})
+    overrides = {key: value for key, value in given.items() if value is not None}
+    if parent is None:
+        return load(names, sets, overrides=overrides)
+    return load(names, sets, overrides=overrides, beneath=parent.beneath(), beneath_source=show_path(parent.path))
+
+
+def _refuse_names(text: tuple[str, ...]) -> None:
+    """Raises UsageError for the name of a packaged configuration where a text is wanted."""
+    from nyx.configfile import packaged
+
+    for name in text:
+        if name.replace("_", "-").removesuffix(".yaml") in packaged() and not os.path.exists(name):
+            raise UsageError(f"{name} is a configuration and no text: nyx train TEXT --config {name}")
 
 
 def _print_json(value: Any) -> None:

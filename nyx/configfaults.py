@@ -219,5 +219,10 @@ def _allowed_type(node: Schema) -> str:
 def _limits(node: Schema) -> str:
     words = {"minimum": "at least", "minLength": "at least", "exclusiveMinimum": "above"}
     words |= {"maximum": "at most", "maxLength": "at most", "exclusiveMaximum": "below"}
-    found = " and ".join(f"{word} {node[key]}" for key, word in words.items() if key in node)
+    found = " and ".join(f"{word} {_number(node[key])}" for key, word in words.items() if key in node)
     return f" {found}" if found else ""
+
+
+def _number(value: float) -> float:
+    """1.0 as 1: pydantic before 2.11 keeps a limit as a float where that is the type of the key."""
+    return int(value) if value == int(value) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import os
 import re
@@ -69,18 +70,20 @@ def dotted(path: KeyPath) -> str:
 
 
 def locate(name: str) -> Path:
-    """The file a name means: one that is here (with or without .yaml), or else a packaged configuration.
+    """The file a name means: one that is here (with or without .yaml), or else a packaged configuration, in whose name
+    "_" is as good as "-".
 
     Raises MissingInputError when there is neither.
     """
-    stem = name.removesuffix(".yaml")
-    own = PACKAGED / f"{stem}.yaml" if stem in packaged() else None
+    stem = name.removesuffix(".yaml").removesuffix(".yml")
+    own = next((PACKAGED / f"{n}.yaml" for n in (stem, stem.lower().replace("_", "-")) if n in packaged()), None)
     for candidate in (name, f"{name}.yaml"):
         if os.path.exists(candidate) and not (own and os.path.isdir(candidate)):
             return Path(candidate)
     if own is None:
-        known = ", ".join(packaged())
-        raise MissingInputError(f"there is no configuration {printable(name, 200)!r}; packaged ones are {known}")
+        known, close = ", ".join(packaged()), difflib.get_close_matches(stem[:64], packaged(), n=1)
+        meant = f"; did you mean --config {close[0]}" if close else ""
+        raise MissingInputError(f"there is no configuration {printable(name, 200)!r}{meant}; packaged ones are {known}")
     return own
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nyx import configfile
 from nyx.config import Config, flat, schema
 from nyx.configfaults import Schema, alternatives, known_keys, suggest, validated
-from nyx.configfile import Fault, Parsed, dotted, printable
+from nyx.configfile import Fault, KeyPath, Parsed, dotted, printable
+from nyx.configfit import give_way
 from nyx.errors import ConfigError, UsageError
 
 OTHER_VARIABLES = frozenset(
@@ -20,6 +21,7 @@ OTHER_VARIABLES = frozenset(
 )
 """Environment variables that begin as those of keys do and are none."""
 DEFAULT = "default"
+SET, OPTION = "--set", "command line"
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,10 @@ class Loaded:
     config: Config
     origins: dict[str, str]
     source: str
+    chosen: frozenset[str] = frozenset()
+    """The dotted keys that a person set: not those of packaged configurations and defaults."""
+    notes: tuple[str, ...] = ()
+    """What gave way to them, a line each."""
 
 
 def load(
@@ -36,20 +42,35 @@ def load(
     sets: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
     overrides: Mapping[str, Any] | None = None,
+    beneath: Mapping[str, Mapping[str, Any]] | None = None,
+    beneath_source: str = "",
 ) -> Loaded:
     """A configuration file or a packaged one, or several, each above the one before (None: the packaged `default`), and
     what stands above them.
 
     sets: "section.key=value" each, as after --set. env: os.environ if None. overrides: values by dotted key that come
-    from other options. Raises ConfigError with a line for every fault, MissingInputError when there is no such file,
+    from other options. beneath: sections whose keys, from `beneath_source`, count where nothing else says so; its model
+    takes the place of that of `default`. What a packaged configuration says gives way to what a person chose where both
+    do not go together. Raises ConfigError with a line for every fault, MissingInputError when there is no such file,
     UsageError for a --set without "=".
     """
     paths = [configfile.locate(name) for name in ([names] if isinstance(names, str) else names or [])]
     parsed, source = Parsed(), ""
+    chosen: set[KeyPath] = set()
     for path in paths or [configfile.PACKAGED / f"{DEFAULT}.yaml"]:
         source = configfile.label(path)
-        _lay_over(parsed, configfile.parse(configfile.read(path), source))
-    return _layered(parsed, source, sets, env, overrides)
+        above = configfile.parse(configfile.read(path), source)
+        _lay_over(parsed, above)
+        chosen = chosen - set(above.origins) if path.parent == configfile.PACKAGED else chosen | set(above.origins)
+    if beneath and not paths and "model" in beneath:
+        parsed.tree.pop("model", None)
+        parsed.origins = {path: origin for path, origin in parsed.origins.items() if path[0] != "model"}
+    _lay_above(parsed, sets, env, overrides)
+    chosen |= {path for path, origin in parsed.origins.items() if _from_person(origin)}
+    if beneath:
+        chosen |= set(_lay_beneath(parsed, beneath, beneath_source))
+    notes = give_way(parsed, chosen)
+    return replace(_resolved(parsed, source), chosen=frozenset(map(dotted, chosen)), notes=tuple(notes))
 
 
 def load_config(names: str | Sequence[str] | None = None, sets: Sequence[str] = ()) -> Config:
@@ -72,7 +93,8 @@ def amend(
         parsed.tree[section] = dict(part) if isinstance(part, Mapping) else part
         keys = [(section, key) for key in part] if isinstance(part, Mapping) else []
         parsed.origins |= dict.fromkeys([(section,), *keys], source)
-    return _layered(parsed, source, sets, env, overrides)
+    _lay_above(parsed, sets, env, overrides)
+    return _resolved(parsed, source)
 
 
 def dump_yaml(config: Config, origins: Mapping[str, str] | None = None) -> str:
@@ -92,23 +114,42 @@ def _lay_over(below: Parsed, above: Parsed) -> None:
     below.faults += above.faults
 
 
-def _layered(
-    parsed: Parsed,
-    source: str,
-    sets: Sequence[str],
-    env: Mapping[str, str] | None,
-    overrides: Mapping[str, Any] | None,
-) -> Loaded:
+def _lay_above(
+    parsed: Parsed, sets: Sequence[str], env: Mapping[str, str] | None, overrides: Mapping[str, Any] | None
+) -> None:
+    """Puts the environment and the command line over what files say."""
     keys = known_keys(schema())
     _environment(parsed, keys, os.environ if env is None else env)
     for text in sets:
         key, equals, value = text.partition("=")
         if not equals:
             raise UsageError(f"--set {printable(text)}: write --set section.key=value")
-        _put_text(parsed, keys, key.strip(), value, "--set")
+        _put_text(parsed, keys, key.strip(), value, SET)
     for key, value in (overrides or {}).items():
-        _put(parsed, key, value, "command line")
-    for section in {key.partition(".")[0] for key in keys if "." in key}:
+        _put(parsed, key, value, OPTION)
+
+
+def _from_person(origin: str) -> bool:
+    """Whether a value comes from the environment or the command line; a file's origin ends in the number of a line."""
+    return origin in (SET, OPTION) or (origin.startswith("NYX_") and ":" not in origin)
+
+
+def _lay_beneath(parsed: Parsed, beneath: Mapping[str, Mapping[str, Any]], source: str) -> Iterator[KeyPath]:
+    """Puts keys where nothing else stands, those of a model only under one of its kind; gives their paths."""
+    for name, keys in beneath.items():
+        section = parsed.tree.setdefault(name, {})
+        if section is None:
+            section = parsed.tree[name] = {}
+        if not isinstance(section, dict) or section.get("kind", keys.get("kind")) != keys.get("kind"):
+            continue
+        for key in keys.keys() - section.keys():
+            section[key] = keys[key]
+            parsed.origins[name, key] = source
+            yield name, key
+
+
+def _resolved(parsed: Parsed, source: str) -> Loaded:
+    for section in {key.partition(".")[0] for key in known_keys(schema()) if "." in key}:
         if parsed.tree.get(section, ...) is None:  # written with nothing in it
             parsed.tree[section] = {}
     if isinstance(model := parsed.tree.setdefault("model", {}), dict):

@@ -115,7 +115,10 @@ def vulkan_error() -> str | None:
     except ImportError as missing:
         if getattr(missing, "name", None) != "nyx._core" and "_core" not in str(missing):
             raise
-        return "this build has no native core; `make setup` builds it and names what is missing for that"
+        return (
+            "this build has no native core: a C++ compiler or Python's headers were missing when it was built; "
+            "`make setup`, or pip with -v, builds it again and names what is missing"
+        )
     reason = _core.vulkan_error()
     if reason is not None and (why := gpu_access.remedy()):
         reason = f"{reason}: {why}"

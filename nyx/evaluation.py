@@ -19,35 +19,49 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Loss over every target of a text, in nats per symbol: a character, or a byte of one that the vocabulary has not.
-    `bytes` are those of the targets in UTF-8."""
+    """Loss over every target of a text.
 
-    loss: float
+    nats: in all. symbols: targets; a character is one, or as many as it has UTF-8 bytes when the vocabulary has not it
+    but has bytes. accuracy: the share of symbols that were the likeliest. characters, bytes: of the targets, in UTF-8.
+    """
+
+    nats: float
     accuracy: float
     symbols: int
     characters: int
     bytes: int
 
     @property
+    def loss(self) -> float:
+        """Nats per character."""
+        return self.nats / self.characters
+
+    @property
+    def loss_per_symbol(self) -> float:
+        """Nats per symbol."""
+        return self.nats / self.symbols
+
+    @property
     def perplexity(self) -> float:
+        """Per character."""
         return math.exp(min(self.loss, 700.0))
 
     @property
     def bits_per_character(self) -> float:
-        return self.loss / math.log(2) * (self.symbols / self.characters)
+        return self.loss / math.log(2)
 
     @property
     def bits_per_byte(self) -> float:
-        return self.loss * self.symbols / (math.log(2) * self.bytes)
+        return self.nats / (math.log(2) * self.bytes)
 
     def metrics(self, prefix: str = "") -> dict[str, float]:
-        """The measures by their names in metrics.jsonl: loss, ppl, bpc, bpb, acc."""
+        """The measures by their names in metrics.jsonl: loss, ppl, bpc (per character), bpb, acc (of symbols)."""
         values = (self.loss, self.perplexity, self.bits_per_character, self.bits_per_byte, self.accuracy)
         return {prefix + name: value for name, value in zip(("loss", "ppl", "bpc", "bpb", "acc"), values, strict=True)}
 
 
 class EvaluationProgram:
-    """Evaluates in batches of batch_size windows of seq_len characters."""
+    """Evaluates in batches of batch_size windows of seq_len symbols."""
 
     def __init__(self, hrm: ResourceAwareHRM, batch_size: int, seq_len: int) -> None:
         self.hrm = hrm
@@ -68,4 +82,4 @@ class EvaluationProgram:
             characters += self.hrm.vocabulary.count_characters(batch.y)
             size += self.hrm.vocabulary.count_bytes(batch.y)
             poll()
-        return Evaluation(loss / symbols, correct / symbols, symbols, max(1, characters), size)
+        return Evaluation(loss, correct / symbols, symbols, max(1, characters), size)

@@ -17,12 +17,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
+from nyx import locking
 from nyx.errors import DataError, MissingInputError, NyxError, StorageError
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
 
 Buffer = bytes | bytearray | memoryview
 AnyPath = str | os.PathLike[str]
@@ -340,15 +336,10 @@ def lock(path: AnyPath) -> int | None:
     """
     with storage_errors("lock", path):
         descriptor = open_own(path, os.O_RDWR | os.O_CREAT)
+        taken = False
         try:
-            if sys.platform == "win32":
-                msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-            else:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
-            os.close(descriptor)
-            return None
-        except BaseException:
-            os.close(descriptor)
-            raise
-        return descriptor
+            taken = locking.take(descriptor)
+        finally:
+            if not taken:
+                os.close(descriptor)
+        return descriptor if taken else None

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nyx.errors import DataError, UsageError
-from nyx.text.vocabulary import Decoder
+from nyx.files import open_input, show_path, storage_errors
+from nyx.text.cleaning import clean
+from nyx.text.sources import STDIN
+from nyx.text.vocabulary import Decoder, Vocabulary
 
 if TYPE_CHECKING:
     from nyx.resource_aware_hrm import ResourceAwareHRM
@@ -55,37 +61,95 @@ def choose(logits: np.ndarray, allowed: np.ndarray, sampling: Sampling, rng: np.
     return int(order[min(at, len(order) - 1)])
 
 
-def generate(hrm: ResourceAwareHRM, prompt: str, length: int, sampling: Sampling, stop: str = "") -> Iterator[str]:
-    """The text of the `length` symbols after the prompt, a character at a time; several symbols of bytes make one.
+def generate(
+    hrm: ResourceAwareHRM, prompt: str, length: int, sampling: Sampling, stop: Sequence[str] = ()
+) -> Iterator[str]:
+    """The `length` characters after the prompt, as they become certain; several symbols of bytes may make one.
 
-    It ends before the first character that is one of `stop`.
-    When the window it was trained on is full, the newer half of the window is read again from position 0. Raises
-    DataError for an empty prompt or a character that the model never saw.
+    It ends before the first of the texts `stop` in what it writes (a str: before the first of its characters); what may
+    be the beginning of one is kept back until that is decided. Of a prompt longer than the window it was trained on the
+    end is read. When the window is full, its newer half is read again from position 0. Raises DataError for an empty
+    prompt or a character that the model never saw.
     """
-    vocabulary, decoder, backend = hrm.vocabulary, hrm.decoder(), hrm.backend
-    context = [int(i) for i in vocabulary.encode(prompt)]
-    if not context:
-        raise DataError("the prompt is empty: give at least one character")
-    allowed = vocabulary.utf8_lengths > 0
-    written = Decoder(vocabulary)
-    rng = np.random.Generator(np.random.Philox(key=np.array([sampling.seed % 2**64, 0], np.uint64)))
-    size = hrm.window
-    window, logits = context[-size:], np.empty(0)
-    for position, token in enumerate(window):
-        logits = decoder.step(backend, np.array([token], np.int32), position)[0]
-    for n in range(length):
-        token = choose(logits, allowed, sampling, rng)
-        text = written.push(token) + (written.end() if n + 1 == length else "")
-        if text and text[0] in stop:
-            return
-        if text:
+    context = encode_prompt(hrm.vocabulary, prompt)
+    if length <= 0:
+        return
+    limit = _Limit(length, [clean(text, hrm.vocabulary.normalization) for text in stop])
+    written = Decoder(hrm.vocabulary)
+    for token in _symbols(hrm, context, sampling):
+        if text := limit.push(written.push(token)):
             yield text
-        window.append(token)
-        if n + 1 == length:
+        if limit.over:
             return
+
+
+class _Limit:
+    """Lets through so many characters, and none from the first of the `stops` on."""
+
+    def __init__(self, length: int, stops: Sequence[str]) -> None:
+        self.left, self.stops, self.held, self.over = length, [text for text in stops if text], "", False
+
+    def push(self, text: str) -> str:
+        """What of all that came may be written now."""
+        text, self.left = self.held + text[: self.left], self.left - len(text)
+        places = [at for at in map(text.find, self.stops) if at >= 0]
+        self.over = bool(places) or self.left <= 0
+        keep = min(places, default=len(text) if self.over else len(text) - self._begun(text))
+        self.held = text[keep:]
+        return text[:keep]
+
+    def _begun(self, text: str) -> int:
+        """Characters at the end that a stop may begin with."""
+        longest = max(map(len, self.stops), default=1) - 1
+        sizes = range(min(longest, len(text)), 0, -1)
+        return next((n for n in sizes if any(stop.startswith(text[-n:]) for stop in self.stops)), 0)
+
+
+def read_prompt(given: str, say: Callable[[str], None]) -> str:
+    """The prompt that an option means: "-" is all of standard input, "@FILE" the text of a file, "@@..." a prompt that
+    begins with one @, anything else itself. Raises MissingInputError, DataError for what is not UTF-8, StorageError."""
+    if given.startswith("@@"):
+        return given[1:]
+    if given == STDIN:
+        if sys.stdin is not None and sys.stdin.isatty():
+            say("reading the prompt from standard input; Ctrl-D ends it")
+        return _decoded(b"" if sys.stdin is None else sys.stdin.buffer.read(), "standard input")
+    if given.startswith("@"):
+        path = Path(given[1:])
+        with storage_errors("read", path), open(open_input(path), "rb") as file:
+            return _decoded(file.read(), show_path(path))
+    return given
+
+
+def _decoded(data: bytes, name: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"the prompt in {name}: byte offset {error.start} is not UTF-8: convert it to UTF-8") from None
+
+
+def encode_prompt(vocabulary: Vocabulary, prompt: str) -> NDArray[np.int32]:
+    """(T,) the symbols of a prompt. Raises DataError when it is empty or has a character that the model never saw."""
+    context = vocabulary.encode(prompt)
+    if not len(context):
+        raise DataError("the prompt is empty: give at least one character")
+    return context
+
+
+def _symbols(hrm: ResourceAwareHRM, context: NDArray[np.int32], sampling: Sampling) -> Iterator[int]:
+    """The symbols after the context, without end."""
+    decoder, backend, size = hrm.decoder(), hrm.backend, hrm.window
+    window = context[-size:].tolist()
+    allowed = hrm.vocabulary.utf8_lengths > 0
+    rng = np.random.Generator(np.random.Philox(key=np.array([sampling.seed % 2**64, 0], np.uint64)))
+    start, logits = 0, np.empty(0)
+    while True:
+        for position in range(start, len(window)):
+            logits = decoder.step(backend, np.array([window[position]], np.int32), position)[0]
+        token = choose(logits, allowed, sampling, rng)
+        yield token
+        window.append(token)
         start = len(window) - 1
         if len(window) > size:
             window = window[-max(1, size // 2) :]
             start = 0
-        for position in range(start, len(window)):
-            logits = decoder.step(backend, np.array([window[position]], np.int32), position)[0]

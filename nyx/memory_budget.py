@@ -130,6 +130,13 @@ class Fitting:
         elif plan.rows < train.batch_size:
             say(f"batches of {train.batch_size} windows go through in micro-batches of {plan.rows}, as before")
 
+    def least(self) -> MemoryPlan | None:
+        """What one window at a time takes, whether it fits or not; None where a tensor is larger than any buffer."""
+        try:
+            return self._plan(1, self._executions()[-1])[1]
+        except DeviceMemoryError:
+            return None
+
     def refusal(self) -> str:
         """Why not even one window fits, and the longest that would."""
         hybrid, seq_len = self._executions()[-1], self.config.train.seq_len

@@ -172,9 +172,9 @@ class ResourceAwareHRM:
         self._train.shrink()
         self._say(f"{error}: going on in micro-batches of {self.micro_batch}, with the same result")
 
-    def process_character_training_batch(self, batch: Batch, step: int, lr: float) -> int:
-        """One update on all rows of `batch`, (train.batch_size * train.grad_accum_steps, train.seq_len); returns the
-        characters that it trained on. Where rows go on over several updates those are of the rows that the model has.
+    def process_character_training_batch(self, batch: Batch, step: int, lr: float) -> Batch:
+        """One update on all rows of `batch`, (train.batch_size * train.grad_accum_steps, train.seq_len); returns what
+        it trained on, which is another batch where rows go on over several updates.
 
         step: its number from 0. lr: its learning rate. When the device has no memory left, the micro-batch is halved
         and the step goes on with the same result. Raises DeviceMemoryError when that cannot be, DeviceLostError.

@@ -74,17 +74,32 @@ if [ ! -x $venv/bin/python ]; then
     "$python" -m venv $venv
 fi
 
-build_tools='scikit-build-core>=0.10 pybind11>=2.13'
+build_tools='scikit-build-core>=0.11 pybind11>=2.13'
 have cmake || build_tools="$build_tools cmake"
 have ninja || build_tools="$build_tools ninja"
 extras=''
 [ "$want_tests" = test ] && extras='[test]'
+users_path=$PATH
 PATH="$PWD/$venv/bin:$PATH"
 export PATH
 # shellcheck disable=SC2086
 $venv/bin/python -m pip --disable-pip-version-check install -q $build_tools
+# The distribution was once called nyx, and what is left of that would own the same files.
+if ls -d $venv/lib/python3*/site-packages/nyx-[0-9]*.dist-info >/dev/null 2>&1; then
+    $venv/bin/python -m pip --disable-pip-version-check uninstall -q -y nyx
+fi
 $venv/bin/python -m pip --disable-pip-version-check install -q --no-build-isolation \
     --config-settings=cmake.define.NYX_VULKAN="${NYX_VULKAN:-AUTO}" -e ".$extras"
 
-state=$($venv/bin/python -c 'from nyx import devices; print(devices.choose("auto"))')
-say "done; \`--device auto\` takes $state"
+PATH=$users_path $venv/bin/python - >&2 <<'END'
+from nyx import devices, doctor
+
+faults, remarks = doctor.namesakes()
+for line in [*faults, *remarks]:
+    print("setup:", line)
+reason = devices.vulkan_error()
+if reason is None:
+    print("setup: done; `--device auto` takes", devices.choose("auto"))
+else:
+    print(f"setup: done, for the CPU alone ({devices.cpu_name()}):", reason)
+END

@@ -154,9 +154,10 @@ class _Divided:
             places = _places(text, spans.take(side), vocabulary, data)
             part = Sequences(ids, places.starts, places.ends)
             if not part.targets and (what == "training" or data.val_fraction):
-                raise DataError(f"no example is left in the {what} part ({int(held.sum())} of {len(held)} are held "
-                                "out): give more text, or other data.match, data.fields, data.min_chars, "
-                                "data.max_chars or data.val_fraction")  # fmt: skip
+                where = f" in the {what} part ({int(held.sum())} of {len(held)} are held out)"
+                raise DataError(f"no example is left{where if data.val_fraction else ''}: give more text, or other "
+                                "data.match, data.fields, data.min_chars, data.max_chars"
+                                f"{' or data.val_fraction' if data.val_fraction else ''}")  # fmt: skip
             sides.append(part)
         return sides[0], sides[1]
 

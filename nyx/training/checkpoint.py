@@ -207,17 +207,19 @@ def read_metadata(path: AnyPath) -> dict[str, str]:
     return load(path, ()).metadata
 
 
-def export_weights(checkpoint: Checkpoint, path: AnyPath) -> int:
+def export_weights(checkpoint: Checkpoint, path: AnyPath, settings: Mapping[str, Any] | None = None) -> int:
     """Write the weights to use as a safetensors file, by the model's names; returns how many tensors.
 
-    The metadata keep what using the weights takes (the model's configuration, the vocabulary) and nothing of the run or
-    its machine. Raises CheckpointError when there are none, StorageError.
+    settings: the keys of the configuration that using the weights takes, by section; by default the section model. With
+    the vocabulary they are the metadata, which keep nothing of the run or its machine. Raises CheckpointError when
+    there are no weights, StorageError.
     """
     weights = checkpoint.weights()
     if not weights:
         raise CheckpointError(f"{show_path(checkpoint.path)} has no tensors {WEIGHTS[0]}*; name a checkpoint that has")
     info = checkpoint.info()
-    model = {"model": info.config["model"]} if "model" in info.config else {}
-    metadata = {"config": _text(model), "nyx_version": _text(info.nyx_version), "vocabulary": info.vocabulary}
+    if settings is None:
+        settings = {"model": info.config["model"]} if "model" in info.config else {}
+    metadata = {"config": _text(settings), "nyx_version": _text(info.nyx_version), "vocabulary": info.vocabulary}
     save(path, weights, metadata)
     return len(weights)

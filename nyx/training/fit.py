@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from nyx.config import Config
+from nyx.config import Config, HrmConfig
 from nyx.errors import CheckpointError, ConfigError, DataError, DeviceMemoryError, UsageError
 from nyx.files import AnyPath, show_path
 from nyx.nn import build
 from nyx.nn.model import LanguageModel
 from nyx.text.vocabulary import Vocabulary
-from nyx.training import container
+from nyx.training import container, segments
 from nyx.training.checkpoint import Checkpoint, CheckpointInfo, TrainingState, impossible
 from nyx.training.metadata import MOST, missing, parse_json
 from nyx.training.plan import parts_of, parts_of_phase
@@ -59,6 +59,9 @@ def check(checkpoint: Checkpoint) -> None:
             raise impossible(path, f"counter {name} is missing")
         if info.training.counters["updates"].keys() != trained.keys():
             raise impossible(path, "counter updates is not of the model's parameters")
+        symbols = len(_vocabulary(info.vocabulary, path))
+        if isinstance(config.model, HrmConfig) and (why := segments.fault(tensors, config.model, symbols)):
+            raise impossible(path, why)
         sums = tensors.get("state.sums")
         if sums is None or sums.shape != SUMS or sums.dtype != np.float64:
             raise impossible(path, f"tensor state.sums is not {SUMS} of float64")

@@ -62,6 +62,8 @@ class RunDirectory:
             path / CHECKPOINTS, keeping.template, keeping.keep_last, lambda line: self.say(line)
         )
         self.id, self.parent_id, self.attempt = "", "", 0
+        self.recorded = str(path)
+        """How checkpoints name the directory."""
         self._own_ids: set[str] = set()
         self._noted: str | None = None
         self._log, self._metrics, self._status, self._samples = (
@@ -115,17 +117,21 @@ class RunDirectory:
         about: Mapping[str, Any],
         keeping: Keeping,
         *,
+        home: Path | None = None,
+        recorded: str = "",
         say: Callable[[str], None] | None = None,
     ) -> RunDirectory:
         """Go on from a wholly loaded checkpoint: in its run's own directory when that is there, else in a new one.
 
+        home: that directory, where it is known; recorded: how checkpoints name it, its path if "".
         What the directory has beyond the checkpoint is superseded: metrics by a marker, states moved to superseded/.
         """
         info = checkpoint.info()
-        home = find_run(info, Path(checkpoint.path), keeping.runs)
+        home = home or find_run(info, Path(checkpoint.path), keeping.runs)
         if home is None:
             return cls.create(name, config_text, about, keeping, parent=checkpoint, goes_on=True, say=say)
         run = cls(home, keeping, say)
+        run.recorded = recorded or run.recorded
         try:
             run._go_on(checkpoint, info, config_text, about)
         except BaseException:
@@ -174,7 +180,6 @@ class RunDirectory:
         self._own_ids = {self.id, self.parent_id} - {""} if goes_on else {self.id}
         origin = vars(parent.training) if parent else None
         files.make_folder(self.path / CHECKPOINTS)
-        files.make_folder(self.path / GATES)
         files.write_text(self.path / CONFIG, config_text)
         step = parent.training.step if parent and goes_on else 0
         run = {**about, "id": self.id, "name": name, "created": _now(), "parent": origin}
@@ -238,7 +243,7 @@ class RunDirectory:
         templates of more names for the file, never pruned. Raises StorageError; the training may go on or try again.
         """
         training = replace(
-            info.training, run_id=self.id, run_dir=str(self.path), parent_id=self.parent_id, attempt=self.attempt
+            info.training, run_id=self.id, run_dir=self.recorded, parent_id=self.parent_id, attempt=self.attempt
         )
         self._metrics.sync()
         info = replace(info, training=training)
@@ -265,6 +270,7 @@ class RunDirectory:
 
     def gate(self, name: str, result: Mapping[str, Any]) -> None:
         """Write the result of a quality gate to gates/NAME.json."""
+        files.make_folder(self.path / GATES)
         files.write_text(self.path / GATES / f"{name}.json", to_line(result) + "\n")
 
     def close(self) -> None:

@@ -8,13 +8,14 @@ is their sum of per-row means, divided by the rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from nyx import ops
 from nyx.backends.base import Backend
+from nyx.config import HrmConfig
 from nyx.nn.hrm_act import ActHrm
 from nyx.nn.layers import Context
 from nyx.ops._philox import uniform
@@ -25,6 +26,7 @@ from nyx.text.batches import IGNORE, Batch
 from nyx.training.programs import Inputs, Loss, MicroStep
 
 STREAM = 0x68616C74  # of the numbers that exploration draws
+PREFIX = "state.carry."
 FREE = -1  # the progress of a row that takes a new example next
 
 
@@ -111,15 +113,16 @@ class Carry:
 
     # After it
 
-    def settle(self, backend: Backend) -> np.ndarray:
-        """Reads what became of every row. Returns loss in nats, right predictions and characters of the rows that
-        ended: each character counts once, as it was in the last segment."""
+    def settle(self, backend: Backend, count_characters: Callable[[np.ndarray], int]) -> np.ndarray:
+        """Reads what became of every row. Returns loss in nats, right predictions, characters and symbols of the rows
+        that ended: each target counts once, as it was in the last segment."""
         now, nats, right, halt, go_on = backend.read(self.report)[: self.rows].astype(np.float64).T
         counted, took_part, ended = (self.y >= 0).sum(axis=1), now != 0, now < 0
         self.progress[:] = np.where(took_part & ~ended, now, FREE)
         self.sums[:4] += halt.sum(), go_on.sum(), took_part.sum(), (ended & (right == counted)).sum()
         self.sums[4:] += np.bincount(-now[ended].astype(int) - 1, minlength=len(self.sums) - 4)
-        return np.array([nats[ended].sum(), right[ended].sum(), counted[ended].sum()])
+        characters = count_characters(self.y[ended]) if ended.any() else 0
+        return np.array([nats[ended].sum(), right[ended].sum(), characters, counted[ended].sum()])
 
     def measures(self) -> dict[str, Any]:
         """By their names in metrics.jsonl: the head's losses in nats a row and segment, the share of rows that ended
@@ -141,11 +144,11 @@ class Carry:
         kept = {name: backend.read(z)[: self.rows] for name, z in (("z_H", self.z_h), ("z_L", self.z_l))}
         kept = {name: np.where((busy & (self.progress > 0))[:, None], z, np.float32(0)) for name, z in kept.items()}
         kept |= {name: getattr(self, name).copy() for name in ("x", "y", "progress", "least", "sums")}
-        return {f"state.carry.{name}": values for name, values in kept.items()}
+        return {PREFIX + name: values for name, values in kept.items()}
 
     def load(self, backend: Backend, tensors: Mapping[str, np.ndarray]) -> bool:
         """Takes what `state` gave; False, and every row is free, where that is of another batch or window."""
-        found = {name.removeprefix("state.carry."): a for name, a in tensors.items() if name.startswith("state.carry.")}
+        found = {name.removeprefix(PREFIX): a for name, a in tensors.items() if name.startswith(PREFIX)}
         own = ("x", "y", "progress", "least", "sums")
         fits = all(name in found and found[name].shape == getattr(self, name).shape for name in own)
         self.progress[:] = FREE
@@ -157,6 +160,30 @@ class Carry:
         for name, kept in (("z_H", self.z_h), ("z_L", self.z_l)):
             backend.write(kept.flat(0, found[name].shape), found[name])
         return True
+
+
+def fault(tensors: Mapping[str, np.ndarray], config: HrmConfig, symbols: int) -> str:
+    """What is impossible in the `state.carry.*` of a checkpoint, in words; "" where nothing is or where it has none."""
+    found = {name.removeprefix(PREFIX): a for name, a in tensors.items() if name.startswith(PREFIX)}
+    if not found or config.variant != "act":
+        return f"tensor {PREFIX}{next(iter(found))} is not of its model" if found else ""
+    rows, time = (*found["x"].shape, 0, 0)[:2] if "x" in found else (0, 0)
+    most, width = config.halt_max_steps, time * config.n_embd
+    wanted = {
+        "x": ((rows, time), "i4", 0, symbols - 1), "y": ((rows, time), "i4", IGNORE, symbols - 1),
+        "progress": ((rows,), "i4", FREE, most - 1), "least": ((rows,), "i4", 1, most),
+        "sums": ((4 + most,), "f8", 0, np.inf), "z_H": ((rows, width), "f4", -np.inf, np.inf),
+        "z_L": ((rows, width), "f4", -np.inf, np.inf),
+    }  # fmt: skip
+    if found.keys() != wanted.keys() or not 0 < time <= config.block_size or not rows:
+        return f"tensors {PREFIX}* are not those of a batch of windows"
+    for name, (shape, dtype, low, high) in wanted.items():
+        a = found[name]
+        if a.shape != shape or a.dtype != np.dtype(dtype):
+            return f"tensor {PREFIX}{name} must be {shape} of {np.dtype(dtype)}, and it is {a.shape} of {a.dtype}"
+        if a.size and not (low <= a.min() and a.max() <= high):
+            return f"tensor {PREFIX}{name} has a value that is not in {low} .. {high}"
+    return ""
 
 
 def segment_step(

@@ -14,15 +14,16 @@ from typing import Any
 import numpy as np
 
 import nyx
-from nyx import config as configuration
 from nyx import configload
 from nyx.config import CheckpointConfig, Config
+from nyx.configfit import shorter_warm_up
 from nyx.configload import Loaded, dump_yaml
 from nyx.errors import (
     CheckpointError,
     ConfigError,
     DataError,
     DeviceLostError,
+    MissingInputError,
     NyxError,
     RunDirectoryError,
     Stopped,
@@ -30,28 +31,35 @@ from nyx.errors import (
     UsageError,
 )  # fmt: skip
 from nyx.files import show_path
-from nyx.nn import build
 from nyx.resource_aware_hrm import ResourceAwareHRM
 from nyx.text.check import examine_text
 from nyx.text.corpus import Text
 from nyx.text.prepare import Corpus, load_text, make_vocabulary, prepare
+from nyx.text.sources import STDIN
 from nyx.text.vocabulary import Vocabulary
-from nyx.training.checkpoint import WEIGHTS, Checkpoint
-from nyx.training.checkpoint_folder import check_template
+from nyx.trained import Trained, is_export
+from nyx.training.changes import announce, asks_for_more
+from nyx.training.checkpoint import Checkpoint, CheckpointInfo
+from nyx.training.checkpoint_folder import BEST, check_template
 from nyx.training.fit import open_fitting, read_config, require_header
 from nyx.training.monitor import Monitor
+from nyx.training.old_weights import compare, take_over, vocabulary_of
+from nyx.training.place import HERE, Place, find_place, published_name
 from nyx.training.plan import longest_window, parts_of, parts_of_phase
-from nyx.training.published import CHECKPOINTS, doubt, find_run
+from nyx.training.published import doubt
+from nyx.training.remarks import jump_of_rate, lower_rate, verdict
 from nyx.training.rundir import Keeping, RunDirectory, require_empty
 from nyx.training.trainer import CharacterLanguageTrainer, TrainingResult
 
 
 def train(
-    loaded: Loaded, *, run_path: Path | None = None, init_from: Path | None = None, phase: int | None = None
+    loaded: Loaded, *, run_path: Path | None = None, parent: Trained | None = None, phase: int | None = None
 ) -> TrainingResult:
-    """A new training. run_path: its directory instead of one in run_dir. init_from: a checkpoint whose weights and
+    """A new training. run_path: its directory instead of one in run_dir. parent: the model whose weights and
     vocabulary it starts with; symbols it never saw get new rows. phase: this phase of the plan alone."""
     config, monitor = loaded.config, Monitor()
+    for note in loaded.notes:
+        monitor.line(note)
     _check_output(config)
     if run_path is None:
         _check_folder(Path(config.run_dir), "another run_dir")
@@ -59,49 +67,71 @@ def train(
         require_empty(run_path)
     if phase is not None:
         parts_of_phase(parts_of(config), phase)
-        if phase > 1 and init_from is None:
+        if phase > 1 and parent is None:
             raise UsageError(f"--phase {phase} starts from what the phase before it left: name it with --init-from")
-    parent = None if init_from is None else open_fitting(init_from, monitor.line)
     if parent is not None:
-        _compare(parent, config, monitor)
+        compare(parent, config, monitor)
+        if loaded.origins["model.kind"] == show_path(parent.path):
+            monitor.line(f"the model is that of {show_path(parent.path)}")
+    _announce_stdin(config, monitor)
     text = load_text(config, monitor.line)
     if parent is None:
         vocabulary = make_vocabulary(config.model.vocabulary, text, config.model.vocab_size, config.data)
     else:
-        vocabulary = _vocabulary_of(parent, config, text)
+        vocabulary = vocabulary_of(parent, config, text)
     corpus = _prepare(text, vocabulary, config, monitor)
+    config = _fit_warm_up(loaded, corpus, monitor)
     _look_through(text, config, monitor)
     hrm = _open(config, vocabulary, monitor)
     if parent is not None:
-        _take_over(hrm, parent, config.seed, monitor)
+        take_over(hrm, parent, config.seed, monitor)
 
     trainer = CharacterLanguageTrainer(
         hrm, corpus, config, keep_weights=parent is not None, phase=phase, monitor=monitor
     )
-    return _train(trainer, lambda: _new_run(hrm, corpus, config, run_path, parent, monitor))
+    result = _train(trainer, lambda: _new_run(hrm, corpus, config, run_path, parent, monitor))
+    return _judge(trainer, result, fresh=parent is None)
 
 
 def resume(
     path: Path, sets: Sequence[str] = (), device: str | None = None, *, any_corpus: bool = False
 ) -> TrainingResult:
-    """Goes on from a checkpoint, exactly where it stopped, with the settings in `sets` changed.
+    """Goes on from a checkpoint, exactly where it stopped, with the settings in `sets` changed: in its run's own
+    directory, wherever it is resumed from, or in a new one where that is not there.
 
     Raises ConfigError when the architecture would change, CheckpointError when the corpus did and not any_corpus.
     """
     monitor = Monitor()
     checkpoint = open_fitting(path, monitor.line)
+    if is_export(checkpoint):
+        raise CheckpointError(
+            f"{show_path(path)} holds weights alone, and no training to go on with; start one from them: "
+            f"nyx train TEXT --init-from {shlex.quote(str(path))}"
+        )
     info = checkpoint.info()
-    before = _stored_config(checkpoint)
+    before = read_config(info.config, path)
     overrides = {} if device is None else {"device": device}
     loaded = configload.amend(info.config, show_path(path), sets, overrides=overrides)
     given = {key for key, origin in loaded.origins.items() if origin != show_path(path)}
-    config = _places(loaded.config, checkpoint, path, given, monitor)
-    _check_output(config)
-    _announce(before, config, monitor)
+    place = find_place(info, path, Path(checkpoint.path))
+    config = place.stored(loaded.config, given)
+    if place.home is None:
+        config, place = _without_home(config, place, path, given), HERE
+    elif "checkpoint.path" not in given:
+        config = _with_published(config, place, info, path, monitor)
+    local = place.local(config)
+    _check_output(local)
+    announce(before, config, monitor)
     vocabulary = Vocabulary.from_json(info.vocabulary)
-    if info.training.finished and not _asks_for_more(before, config):
-        return _finished(path, checkpoint, config, monitor)
-    text = load_text(config, monitor.line)
+    if info.training.finished and not asks_for_more(before, config):
+        return _finished(path, checkpoint, local, place.home, monitor)
+    if place.home is None:
+        monitor.line(
+            f"the directory of the run that {show_path(path)} is of is not here: it goes on in a new one in "
+            f"{show_path(config.run_dir)}, and the newest state in {show_path(config.checkpoint.path)}"
+        )
+    _announce_stdin(local, monitor, "" if "data.path" in given else f"nyx resume {shlex.quote(str(path))} < TEXT")
+    text = load_text(local, monitor.line)
     corpus = _prepare(text, vocabulary, config, monitor)
     if corpus.sha256 != info.corpus_sha256 and not any_corpus:
         raise CheckpointError(
@@ -112,49 +142,108 @@ def resume(
 
     def make_run() -> RunDirectory:
         return RunDirectory.resume(
-            checkpoint, config.name, dump_yaml(config), _about(config, hrm, corpus), _keeping(config), say=monitor.line
-        )
+            checkpoint, config.name, dump_yaml(config), _about(config, hrm, corpus), _keeping(local),
+            home=place.home, recorded=place.recorded, say=monitor.line,
+        )  # fmt: skip
 
     trainer = CharacterLanguageTrainer(hrm, corpus, config, checkpoint=checkpoint, monitor=monitor)
     trainer.result.checkpoint = path
     if trainer.state.finished:
         hrm.close()
-        return _finished(path, checkpoint, config, monitor)
-    return _train(trainer, make_run)
+        return _finished(path, checkpoint, local, place.home, monitor)
+    if corpus.sha256 != info.corpus_sha256:
+        trainer.state.best_val_loss = trainer.state.best_step = None
+        trainer.state.counters.pop("evaluations_without_gain", None)
+        monitor.line(f"{corpus.name} is another text: the best validation loss and patience are counted anew")
+    if jump := jump_of_rate(before, info.training, trainer.course):
+        monitor.line(jump)
+    return _judge(trainer, _train(trainer, make_run), fresh=False)
 
 
-def _places(config: Config, checkpoint: Checkpoint, named: Path, given: Container[str], monitor: Monitor) -> Config:
-    """The configuration of a training that goes on, without the paths to write to that only its checkpoint says and
-    that do not count here. named: what the user named, which is renewed. given: keys that a person gave."""
-    info, stored, default = checkpoint.info(), config.checkpoint.path, CheckpointConfig().path
-    home = find_run(info, Path(checkpoint.path), Path(config.run_dir))
-    home = home or find_run(info, Path(checkpoint.path), Path(Config.model_fields["run_dir"].default))
-    chosen: Path | str = named if named.is_file() and CHECKPOINTS not in named.absolute().parts else default
-    published, run_dir, target = stored, config.run_dir, Path(stored)
-    if home is None:
-        run_dir = run_dir if "run_dir" in given else Config.model_fields["run_dir"].default
-        published = stored if "checkpoint.path" in given else str(chosen)
-        monitor.line(
-            f"the directory of the run that {show_path(named)} is of is not here: it goes on in a new one in "
-            f"{show_path(run_dir)}, and the newest state in {show_path(published)}"
-        )
-    elif "checkpoint.path" not in given and not (target.exists() and named.exists() and named.samefile(target)):
-        why = doubt(target, info, home)
-        if why and stored != default:
-            published = str(chosen)
-            monitor.line(
-                f"the newest state goes to {show_path(published)}: {why}; to keep it there, say "
-                f"--set checkpoint.path={shlex.quote(stored)}"
-            )
-    kept = config.checkpoint.model_copy(update={"path": published})
-    return config.model_copy(update={"checkpoint": kept, "run_dir": run_dir})
+def _fit_warm_up(loaded: Loaded, corpus: Corpus, monitor: Monitor) -> Config:
+    """The configuration with a warm-up that a training of so many epochs has room for, as `give_way` does for steps.
+
+    Raises ConfigError when a person chose one that is longer than the training.
+    """
+    config, train = loaded.config, loaded.config.train
+    if train.epochs is None or not train.warmup_steps or len(parts_of(config)) > 1:
+        return config
+    rows = train.batch_size * train.grad_accum_steps
+    steps = train.epochs * corpus.batches(train.seq_len, rows, config.seed).steps_per_epoch
+    why = f"{train.epochs} epochs of this text are {steps} steps"
+    if "train.warmup_steps" in loaded.chosen:
+        if train.warmup_steps > steps:
+            raise ConfigError(f"train.warmup_steps {train.warmup_steps}: {why}")
+        return config
+    if train.warmup_steps <= steps // 2:
+        return config
+    warm = shorter_warm_up(steps)
+    monitor.line(f"train.warmup_steps is {warm} instead of {train.warmup_steps}, because {why}")
+    return config.model_copy(update={"train": train.model_copy(update={"warmup_steps": warm})})
 
 
-def _finished(path: Path, checkpoint: Checkpoint, config: Config, monitor: Monitor) -> TrainingResult:
+def _without_home(config: Config, place: Place, path: Path, given: Container[str]) -> Config:
+    """The configuration of a training whose run is not here, with paths as they are from the working directory: nothing
+    is written where only the checkpoint says so."""
+    local = place.local(config)
+    run_dir, published = local.run_dir, local.checkpoint.path
+    if "run_dir" not in given:
+        run_dir = Config.model_fields["run_dir"].default
+    if "checkpoint.path" not in given:
+        published = published_name(path) or CheckpointConfig().path
+    checkpoint = config.checkpoint.model_copy(update={"path": published})
+    return local.model_copy(update={"checkpoint": checkpoint, "run_dir": run_dir})
+
+
+def _with_published(config: Config, place: Place, info: CheckpointInfo, named: Path, monitor: Monitor) -> Config:
+    """The configuration with another published name where the one that only the checkpoint says does not count."""
+    target = Path(place.path(config.checkpoint.path))
+    if place.home is None or (target.exists() and named.exists() and named.samefile(target)):
+        return config
+    why, default = doubt(target, info, place.home, place.folder), CheckpointConfig().path
+    if not why or config.checkpoint.path == default:
+        return config
+    stored, name = config.checkpoint.path, published_name(named)
+    changed = config.model_copy(update={"checkpoint": config.checkpoint.model_copy(update={"path": name or default})})
+    changed = place.stored(changed, {"checkpoint.path"}) if name else changed
+    monitor.line(
+        f"the newest state goes to {show_path(place.path(changed.checkpoint.path))}: {why}; to keep it there, say "
+        f"--set checkpoint.path={shlex.quote(stored)}"
+    )
+    return changed
+
+
+def _announce_stdin(config: Config, monitor: Monitor, again: str = "") -> None:
+    """Says that the text is read from standard input. Raises MissingInputError where a training is resumed (`again`:
+    the command) and that is a terminal."""
+    if STDIN not in config.data.path:
+        return
+    terminal = sys.stdin is not None and sys.stdin.isatty()
+    if again:
+        asked = f"the text that it was trained on came from standard input; pipe the same text again: {again}"
+        if terminal:
+            raise MissingInputError(asked)
+        monitor.line(asked)
+    elif terminal:
+        monitor.line("reading the text from standard input; Ctrl-D ends it")
+
+
+def _judge(trainer: CharacterLanguageTrainer, result: TrainingResult, *, fresh: bool) -> TrainingResult:
+    """Says where the loss has not fallen, and what to try."""
+    found = verdict(result.history, len(trainer.corpus.vocabulary), fresh=fresh)
+    if found:
+        best = None if trainer.run is None else trainer.run.checkpoints.pointer(BEST)
+        trainer.monitor.line(lower_rate(*found, trainer.config, best))
+    return result
+
+
+def _finished(
+    path: Path, checkpoint: Checkpoint, config: Config, home: Path | None, monitor: Monitor
+) -> TrainingResult:
     """Says that nothing is left to do, and what would be. What a crash kept from being published is published."""
     step = checkpoint.info().training.step
     with contextlib.suppress(RunDirectoryError):  # another process has the run, and publishes
-        RunDirectory.settle(checkpoint, _keeping(config), say=monitor.line)
+        RunDirectory.settle(checkpoint, _keeping(config), home=home, say=monitor.line)
     keys = [key for key in ("max_steps", "epochs") if getattr(config.train, key) is not None]
     more = "give more: " + " ".join(f"--set train.{key}=N" for key in keys)
     if not keys:
@@ -197,7 +286,8 @@ def _train(trainer: CharacterLanguageTrainer, make_run: Callable[[], RunDirector
         finally:
             with contextlib.suppress(DeviceLostError):  # a lost device says so once
                 hrm.close()
-        monitor.line(f"finished at step {result.step}; the model is in {show_path(config.checkpoint.path)}")
+        published = run.keeping.published or config.checkpoint.path
+        monitor.line(f"finished at step {result.step}; the model is in {show_path(published)}")
     return result
 
 
@@ -217,66 +307,6 @@ def _check_folder(folder: Path, other: str) -> None:
     there = next(above for above in (folder, *folder.absolute().parents) if os.path.lexists(above))
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise StorageError(f"cannot write into {show_path(folder)}: name {other}")
-
-
-def _compare(parent: Checkpoint, config: Config, monitor: Monitor) -> None:
-    """Says where the old weights come from another architecture. Raises CheckpointError where they do not fit."""
-    before, vocabulary = _stored_config(parent), ("model.vocabulary", "model.vocab_size")
-    changes = [change for change in _changes_of_model(before, config) if change[0] not in vocabulary]
-    old, new = ({item.name: item.tensor.shape for item in build(c.model, 1).parameters} for c in (before, config))
-    if old != new:
-        text = "; ".join(f"{key} is {old} there and {new} here" for key, old, new in changes)
-        raise CheckpointError(
-            f"{show_path(parent.path)} has another architecture: {text}; "
-            "give the configuration it was trained with, or leave out --init-from"
-        )
-    _say_changes(changes, monitor)
-
-
-def _vocabulary_of(parent: Checkpoint, config: Config, text: Text) -> Vocabulary:
-    """The vocabulary that comes with old weights, and what the text has beyond it unless data.unknown is skip; what
-    the configuration says of it must agree."""
-    vocabulary, model = Vocabulary.from_json(parent.info().vocabulary), config.model
-    if model.vocabulary != "corpus" and Vocabulary.fixed(model.vocabulary, len(vocabulary)) != vocabulary:
-        raise ConfigError(f"model.vocabulary is {model.vocabulary}, and the old weights have another one")
-    if config.data.normalization != vocabulary.normalization:
-        raise ConfigError(f"data.normalization must be {vocabulary.normalization}, as for the old weights")
-    if (unknown := config.data.unknown) != "skip":
-        most = config.data.max_characters
-        vocabulary = vocabulary.extended(text, model.vocab_size, max_characters=most, unknown=unknown)
-    if model.vocab_size not in (None, len(vocabulary)):
-        raise ConfigError(f"model.vocab_size is {model.vocab_size}, and the old weights have {len(vocabulary)} symbols")
-    return vocabulary
-
-
-def _take_over(hrm: ResourceAwareHRM, parent: Checkpoint, seed: int, monitor: Monitor) -> None:
-    """Loads the weights of an older model; symbols that it had not get rows of a new one."""
-    tensors, new, old = parent.weights(), hrm.vocabulary, Vocabulary.from_json(parent.info().vocabulary)
-    if new != old:
-        rows, start = new.rows_from(old), hrm.model.parameters.initial(seed)
-        kept = rows >= 0
-        for name in (name for name in hrm.model.by_symbol if name in start and name in tensors):
-            start[name][kept] = tensors[name][rows[kept]]
-            tensors[name] = start[name]
-        names = ", ".join(map(repr, new.characters[len(old.characters) :][:20]))
-        more = len(new.characters) - len(old.characters)
-        monitor.line(f"{more} characters are new to the old weights and start from nothing: {names}")
-    hrm.load_weights(tensors)
-
-
-def _stored_config(checkpoint: Checkpoint) -> Config:
-    return read_config(checkpoint.info().config, checkpoint.path)
-
-
-def load_model(path: Path, device: str, say: Any) -> ResourceAwareHRM:
-    """The model of a checkpoint on a device, for evaluation and generation."""
-    checkpoint = open_fitting(path, say, WEIGHTS)
-    config, info = _stored_config(checkpoint), checkpoint.info()
-    hrm = ResourceAwareHRM(config.model, Vocabulary.from_json(info.vocabulary), device)
-    train = parts_of(config)[info.training.stage].train
-    hrm.window, hrm.loss = train.seq_len, train.loss
-    hrm.load_weights(checkpoint.weights())
-    return hrm
 
 
 def _prepare(text: Text, vocabulary: Vocabulary, config: Config, monitor: Monitor) -> Corpus:
@@ -304,40 +334,13 @@ def open_run(hrm: ResourceAwareHRM, corpus: Corpus, config: Config, path: Path |
 
 
 def _new_run(
-    hrm: ResourceAwareHRM, corpus: Corpus, config: Config, path: Path | None, parent: Checkpoint | None,
+    hrm: ResourceAwareHRM, corpus: Corpus, config: Config, path: Path | None, parent: Trained | None,
     monitor: Monitor,
 ) -> RunDirectory:  # fmt: skip
     return RunDirectory.create(
         config.name, dump_yaml(config), _about(config, hrm, corpus), _keeping(config),
-        path=path, parent=parent, say=monitor.line,
+        path=path, parent=parent.checkpoint if parent and parent.info else None, say=monitor.line,
     )  # fmt: skip
-
-
-def _announce(before: Config, after: Config, monitor: Monitor) -> None:
-    """Says what a resume changes. Raises ConfigError for what it must not."""
-    if refused := _changes_of_model(before, after):
-        text = "; ".join(f"{key} is {old} in the checkpoint and {new} here" for key, old, new in refused)
-        raise ConfigError(f"a resume keeps the architecture: {text}; start a new training for that")
-    _say_changes(configuration.differences(before, after), monitor)
-
-
-def _changes_of_model(before: Config, after: Config) -> list[tuple[str, Any, Any]]:
-    """What differs in the architecture; of another kind of model only the kind, from which the rest follows."""
-    changes = [c for c in configuration.differences(before, after) if configuration.is_architecture(c[0])]
-    return [c for c in changes if c[0] == "model.kind"] or changes
-
-
-def _say_changes(changes: list[tuple[str, Any, Any]], monitor: Monitor) -> None:
-    for key, old, new in changes:
-        what = key if key in ("curriculum", "phases") else f"{key} from {old} to {new}"
-        monitor.line(f"changed: {what}")
-
-
-def _asks_for_more(before: Config, after: Config) -> bool:
-    keys = ("max_steps", "epochs", "early_stop_patience")
-    return (before.curriculum, before.phases) != (after.curriculum, after.phases) or any(
-        getattr(before.train, key) != getattr(after.train, key) for key in keys
-    )
 
 
 def _keeping(config: Config) -> Keeping:

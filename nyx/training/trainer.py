@@ -180,13 +180,16 @@ class CharacterLanguageTrainer:
         state, counters, course = self.state, self.state.counters, self.course
         batch = course.batch()
         start, self._intact = time.monotonic(), False
-        characters = self.hrm.process_character_training_batch(batch, state.step, course.learning_rate())
+        trained = self.hrm.process_character_training_batch(batch, state.step, course.learning_rate())
         state.micro_batch = self.hrm.micro_batch  # halved where the device ran out of memory
-        course.advance(characters)
+        course.advance(trained.count)
         self._step_seconds = max(time.monotonic() - start, self._step_seconds / 2)
-        counters["window_chars"] = counters.get("window_chars", 0) + characters
+        counters["window_chars"] = counters.get("window_chars", 0) + trained.count
+        if self.corpus.vocabulary.writes_bytes:  # then symbols and characters are not the same
+            more = trained.count - self.corpus.vocabulary.count_characters(trained.y)
+            counters["window_more"] = counters.get("window_more", 0) + more
         self._intact = True
-        self._pace.add(characters)
+        self._pace.add(trained.count)
         loss = "" if self._last_loss is None else f"  loss {self._last_loss:.4f}"
         self.monitor.progress(f"{self._step()}{loss}  {self._pace.rate():,.0f} chars/s  ETA {self._eta()}")
 
@@ -236,7 +239,8 @@ class CharacterLanguageTrainer:
             self._save(best=best)
         if self._failed:
             self._save_at_last()
-        path = shlex.quote(str(self.config.checkpoint.path))
+        published = self.run.keeping.published if self.run else None
+        path = shlex.quote(str(published or self.config.checkpoint.path))
         where = f", everything is saved; go on with: nyx resume {path}" if self.run else ""
         raise Stopped(f"stopped at step {self.state.step} of {self.course.max_steps}{where}", self.stop.signum)
 
@@ -261,16 +265,18 @@ class CharacterLanguageTrainer:
 
     def _log(self) -> None:
         sums = self.hrm.read_sums()
-        if sums.characters == 0:  # no row has ended: the next step says it
+        if sums.symbols == 0:  # no row has ended: the next step says it
             self.state.counters["log_owed"] = 1
             return
-        chars = self.state.counters.pop("window_chars")
-        chars = chars if sums.characters is None else sums.characters
-        rate = self._pace.lap()
+        symbols = self.state.counters.pop("window_chars")
+        chars = max(1, symbols - self.state.counters.pop("window_more", 0))
+        rate = self._pace.lap() * chars / symbols
+        if sums.symbols is not None and sums.characters is not None:
+            symbols, chars = sums.symbols, max(1, sums.characters)
         self._last_loss = sums.loss / chars
         record = {
             "train/loss": sums.loss / chars,
-            "train/acc": sums.correct / chars,
+            "train/acc": sums.correct / symbols,
             "train/lr": self.course.learning_rate(1),
             "train/grad_norm": sums.grad_norm,
             "train/chars_per_sec": rate,

@@ -32,13 +32,14 @@ RECENT = 256  # batches kept until the device's flag is read, so that a bad one 
 class Sums:
     """What `read_sums` found: total loss in nats, right predictions, and the gradient norm of the last update.
 
-    Where a row goes on over several updates its characters count once it has ended; `characters` is then how many those
-    were (0: no row has ended, and nothing was reset), and `more` has the measures of such a training by name.
+    Where rows go on over several updates a row counts once it has ended; `symbols` and `characters` are then how
+    many those were (0: no row has ended, nothing was reset), and `more` has the measures of such a training by name.
     """
 
     loss: float
     correct: float
     grad_norm: float
+    symbols: int | None = None
     characters: int | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
 
@@ -61,7 +62,7 @@ class Training:
         """Where the optimizer's state is."""
         self.totals = np.zeros(4)
         """Loss, right predictions and micro-batches since the last reset, of whole batches only; where rows go on over
-        several updates the last is the number of characters."""
+        several updates the last two are characters and symbols."""
         self._at = 0  # rows of a batch that are done
         self.updating = False
         """Whether an update has begun and is not done: the state is neither that before it nor that after it."""
@@ -146,9 +147,9 @@ class Training:
 
     # Updates
 
-    def update(self, batch: Batch, step: int, lr: float, make_room: Callable[[DeviceMemoryError], None]) -> int:
-        """Returns the characters that were trained on. make_room: what to call when the device has no memory left; then
-        it goes on from where that was."""
+    def update(self, batch: Batch, step: int, lr: float, make_room: Callable[[DeviceMemoryError], None]) -> Batch:
+        """Returns what was trained on. make_room: what to call when the device has no memory left; then it goes on from
+        where that was."""
         self._collect()  # here, where writing the batch has to wait for the device anyway
         key = self.hrm.model.bp_steps(step - self.hrm.first_step, self.max_steps)
         if self.carry:
@@ -161,7 +162,7 @@ class Training:
         self.give_weights()
         self.updating = False
         self.recent.append((step, batch))
-        return batch.count
+        return batch
 
     def _gradients_with_room(
         self, batch: Batch, step: int, key: int | None, make_room: Callable[[DeviceMemoryError], None]
@@ -232,7 +233,7 @@ class Training:
             return
         backend = self.hrm.backend
         if self._whole and self.carry:
-            self.totals[[0, 1, 3]] += self.carry.settle(backend)
+            self.totals += self.carry.settle(backend, self.hrm.vocabulary.count_characters)
         elif self._whole:
             self.totals += backend.read(self.inputs.sums)
         backend.write(self.inputs.sums, np.zeros(4, np.float32))
@@ -244,12 +245,13 @@ class Training:
         if control[2] != 0 or not np.isfinite(totals).all():
             raise DivergenceError(self._explain(int(control[3])))
         self.recent.clear()
-        loss, correct, _, characters = totals.tolist()
+        loss, correct, characters, symbols = totals.tolist()
         if self.carry is None:
             found = Sums(loss, correct, float(control[1]))
         else:
-            found = Sums(loss, correct, float(control[1]), int(characters), self.carry.measures())
-        if reset and found.characters != 0:
+            norm, more = float(control[1]), self.carry.measures()
+            found = Sums(loss, correct, norm, int(symbols), int(characters), more)
+        if reset and found.symbols != 0:
             self._clear()
         return found
 

@@ -159,7 +159,7 @@ precision: fp16
     [
         ("model: {n_embd: 130}", "FILE:1: model.n_embd: n_embd 130 is not a multiple of n_head 4"),
         ("model: {n_embd: 12}", "model.n_embd: n_embd / n_head is 3; rotary positions need heads of an even width"),
-        ("model: {H_cycles: 1}", "model.H_cycles: bp_max_steps 5 is more than H_cycles * (L_cycles + 1) = 3 calls"),
+        ("model: {H_cycles: 1, bp_max_steps: 5}", "bp_max_steps 5 is more than H_cycles * (L_cycles + 1) = 3 calls"),
         ("model: {bp_min_steps: 6}", "model.bp_min_steps: bp_min_steps 6 is more than bp_max_steps 5"),
         ("train: {seq_len: 65, max_steps: 1}", "train.seq_len: train.seq_len 65 is more than model.block_size 64"),
         ("train: {min_lr: 0.1, max_steps: 1}", "train.min_lr: min_lr 0.1 is more than lr 0.001"),

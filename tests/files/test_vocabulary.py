@@ -78,9 +78,9 @@ def test_a_decoder_keeps_back_what_is_not_whole() -> None:
 
 
 def test_generated_bytes_become_characters() -> None:
-    """A model that says the bytes of a character one after another, and stops in the middle of one."""
+    """A model that says the bytes of a character one after another, and once leaves one in the middle."""
     vocabulary = Vocabulary("ab", BYTES)
-    says = [0, *vocabulary.encode("🜊é").tolist(), 1, *vocabulary.encode("é").tolist()[:1]]
+    says = [0, *vocabulary.encode("🜊é").tolist(), 1, *vocabulary.encode("é").tolist()[:1], 0]
 
     class Model:
         """Says these symbols, whatever was before."""
@@ -98,9 +98,13 @@ def test_generated_bytes_become_characters() -> None:
 
     sampling = Sampling(temperature=0)
     model = cast("ResourceAwareHRM", Model())
-    assert list(generate(model, "a", len(says), sampling)) == ["a", "🜊", "é", "b", "\ufffd"]
-    assert list(generate(model, "a", 5, sampling)) == ["a", "🜊"]
+    assert list(generate(model, "a", 6, sampling)) == ["a", "🜊", "é", "b", "\ufffda"]
+    assert list(generate(model, "a", 5, sampling)) == ["a", "🜊", "é", "b", "\ufffd"]
+    assert list(generate(model, "a", 2, sampling)) == ["a", "🜊"]
     assert list(generate(model, "a", 0, sampling)) == []
+    assert list(generate(model, "a", 6, sampling, stop=["é"])) == ["a", "🜊"]
+    assert list(generate(model, "a", 6, sampling, stop=["bé", "b\ufffd"])) == ["a", "🜊", "é"]
+    assert list(generate(model, "a", 4, sampling, stop=["bé"])) == ["a", "🜊", "é", "b"]
 
 
 def test_bytes_of_a_character_are_one_character() -> None:
@@ -111,8 +115,9 @@ def test_bytes_of_a_character_are_one_character() -> None:
     hrm.initialize(1)
     found = hrm.evaluate(ids[:-2], seq_len=4, batch_size=2)
     assert (found.symbols, found.characters, found.bytes) == (7, 3, 7)
-    assert found.bits_per_byte == pytest.approx(found.loss / math.log(2))
-    assert found.bits_per_character == pytest.approx(found.loss / math.log(2) * 7 / 3)
+    assert found.bits_per_byte == pytest.approx(found.loss_per_symbol / math.log(2))
+    assert found.loss == pytest.approx(found.loss_per_symbol * 7 / 3)
+    assert found.bits_per_character == pytest.approx(found.loss / math.log(2))
 
 
 def test_the_most_frequent_characters_stay() -> None:

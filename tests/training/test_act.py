@@ -25,7 +25,7 @@ from nyx.tensor import Tensor
 from nyx.text.batches import Batch
 from nyx.text.vocabulary import Vocabulary
 from nyx.training.programs import Decoder
-from nyx.training.segments import STREAM, Carry
+from nyx.training.segments import STREAM, Carry, fault
 from nyx.training.updates import Training
 from tests.training.small import make_config
 
@@ -197,7 +197,7 @@ def test_every_segment(backend: Backend, config: HrmConfig, loss: str) -> None:
     assert len(ended) == (1 if config is ONCE else config.halt_max_steps) or (config is ACT and len(ended) > 2)
     assert config is ONCE or (carry.progress > 0).any() or theirs.halted.all()
     sums = hrm.read_sums()
-    np.testing.assert_allclose([sums.loss, sums.correct, sums.characters], theirs.sums, rtol=1e-5)
+    assert [sums.loss, sums.correct, sums.symbols] == pytest.approx(theirs.sums.tolist(), rel=1e-5)
     assert sums.more["train/segments"] == pytest.approx(np.mean(theirs.taken))
     by_segments = [theirs.taken.count(n) for n in range(1, config.halt_max_steps + 1)]
     assert sums.more["train/segments_hist"] == by_segments
@@ -211,11 +211,11 @@ def test_twelve_updates(backend: Backend, loss: str) -> None:
     for step in range(12):
         batch, lr = make_batch(rng), 1e-3 / (step + 1)
         theirs.take(batch, step)
-        assert hrm.process_character_training_batch(batch, step, lr) == (theirs.y >= 0).sum()
+        assert hrm.process_character_training_batch(batch, step, lr).count == (theirs.y >= 0).sum()
         theirs.gradients()
         theirs.update(lr)
     sums = hrm.read_sums()
-    assert [sums.loss, sums.correct, sums.characters] == pytest.approx(theirs.sums.tolist(), rel=1e-4)
+    assert [sums.loss, sums.correct, sums.symbols] == pytest.approx(theirs.sums.tolist(), rel=1e-4)
     for name, weight in theirs.trained.items():
         close(hrm.weights()[name], weight, name)
     assert set(training_of(hrm).optimizer.updates().values()) == {12}
@@ -230,7 +230,7 @@ def test_no_update_is_without_a_row_and_none_is_idle() -> None:
         batch = make_batch(rng)
         free = carry.progress < 0 if step == 0 else None
         trained = hrm.process_character_training_batch(batch, step, 1e-3)
-        assert trained > 0 and (free is None or free.all())
+        assert trained.count > 0 and (free is None or free.all())
         idle += int((~(carry.y >= 0).any(axis=1)).sum())
     assert idle <= 800  # a batch offers five examples for six rows
 
@@ -336,6 +336,26 @@ def test_another_batch_begins_anew_and_says_so(backend: Backend) -> None:
     assert said == ["the batch has another shape than before: every row begins with a new example"]
     carry = training_of(hrm).carry
     assert carry and (carry.progress == -1).all() and len(carry.progress) == 4
+
+
+def test_a_carry_that_cannot_be_is_refused() -> None:
+    hrm = start(CpuBackend(), ACT)
+    hrm.process_character_training_batch(make_batch(np.random.default_rng(5)), 0, 1e-2)
+    tensors, _ = hrm.training_state()
+    assert fault(tensors, ACT, V) == "" and fault({}, ACT, V) == ""
+    assert "not of its model" in fault(tensors, ACT.model_copy(update={"variant": "text"}), V)
+    changes: dict[str, list[Any]] = {
+        "x": [-1, V], "y": [-2, V], "progress": [-2, 4], "least": [0, 5], "sums": [-1.0, float("nan")],
+    }  # fmt: skip
+    for name, values in changes.items():
+        for value in values:
+            changed = tensors[f"state.carry.{name}"].copy()
+            changed.reshape(-1)[0] = value
+            assert f"state.carry.{name}" in fault(tensors | {f"state.carry.{name}": changed}, ACT, V)
+    for name in (n for n in tensors if n.startswith("state.carry.")):
+        assert fault({n: a for n, a in tensors.items() if n != name}, ACT, V)
+        assert fault(tensors | {name: tensors[name][:-1]}, ACT, V)
+        assert fault(tensors | {name: tensors[name].astype("f2")}, ACT, V)
 
 
 def test_memory_does_not_grow() -> None:

@@ -149,6 +149,29 @@ def test_not_one_is_saved(
     trainer.hrm.close()
 
 
+def test_a_carry_is_looked_at_too() -> None:
+    """The states of rows that are between two segments, in every number of them that a checkpoint has."""
+    trainer = begin(ACT, "device")
+    trainer._run(lambda: trainer.state.step > 0)
+    carry, run = trainer.hrm._train.carry, trainer.run
+    assert carry and run and (carry.progress == 1).any(), "no head halts a row after its first segment"
+    row, before = int(np.flatnonzero(carry.progress == 1)[0]), kept(run)
+    for name, tensor in (("z_H", carry.z_h), ("z_L", carry.z_l)):
+        whole = trainer.hrm.backend.read(tensor)
+        for value in BAD:
+            for at in range(0, whole.shape[1], 7):
+                changed = whole.copy()
+                changed[row, at] = value
+                trainer.hrm.backend.write(tensor, changed)
+                with pytest.raises(DivergenceError, match=rf"state\.carry\.{name}"):
+                    trainer._write(best=False, over=False)
+        trainer.hrm.backend.write(tensor, whole)
+    assert kept(run) == before
+    trainer._write(best=False, over=False)
+    run.close()
+    trainer.hrm.close()
+
+
 def test_the_gate_itself_and_how_fast_it_is(tmp_path: Path) -> None:
     """Every float type and every place in a tensor, whoever saves; about 0.2 ms for a million values when idle."""
     for kind in ("f2", "f4", "f8", ">f4"):

@@ -18,6 +18,8 @@ from collections import Counter
 from collections.abc import Callable, Container, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from nyx.errors import DataError, NyxError, UsageError
 from nyx.text.hlx.english import phrasings
 from nyx.text.hlx.generator import KINDS, NOTATIONS, Example, examples
@@ -65,8 +67,14 @@ def evaluate_hlx(hrm: ResourceAwareHRM, *, examples: int, seed: int = HELD_OUT_S
         except DataError:
             return None
 
+    def size(text: str) -> int:
+        """Symbols; a character that the model does not know counts as one."""
+        codes = np.array([ord(character) for character in text], np.uint32)
+        return int(np.maximum(hrm.vocabulary.lengths(codes), 1).sum())
+
     chosen = held_out(examples, seed, training)
-    return {"examples": examples, "seed": seed} | measure(answer, chosen, notations, window=hrm.window, say=say)
+    measured = measure(answer, chosen, notations, window=hrm.window, size=size, say=say)
+    return {"examples": examples, "seed": seed} | measured
 
 
 def held_out(count: int, seed: int, training: Container[str] = ()) -> list[Example]:
@@ -114,9 +122,10 @@ def lines_of_files(paths: Sequence[str], say: Callable[[str], None]) -> frozense
 
 
 def measure(answer: Answer, chosen: Sequence[Example], notations: Sequence[str] = tuple(NOTATIONS), *,
-            window: int = 1 << 62, say: Callable[[str], None] | None = None) -> dict[str, Any]:  # fmt: skip
+            window: int = 1 << 62, size: Callable[[str], int] = len,
+            say: Callable[[str], None] | None = None) -> dict[str, Any]:  # fmt: skip
     """The groups of evaluate_hlx. answer(prompt, longest): a text of at most `longest` characters, or None when the
-    prompt cannot be read."""
+    prompt cannot be read. size: of a text, in the unit of `window`."""
     unknown = [name for name in notations if name not in NOTATIONS]
     if unknown or not notations:
         raise UsageError(f"notation {', '.join(unknown) or 'missing'}: use one or more of {', '.join(NOTATIONS)}")
@@ -134,7 +143,7 @@ def measure(answer: Answer, chosen: Sequence[Example], notations: Sequence[str] 
                 given = answer(prompt, _longest(lines[target], target, example))
                 marks = {
                     "read": given is not None,
-                    "fits": len(prompt) + len(lines[target]) <= window,
+                    "fits": size(prompt + lines[target]) <= window,
                     "identical": given == lines[target],
                 } | _marks(given or "", target, example)
                 group.add(f"{source} to {target}", example.kind, marks)
