@@ -19,13 +19,11 @@ TEXT = (Path(__file__).parents[2] / "docs/hrm.md").read_text(encoding="utf-8")
 
 
 def test_its_commands_are_configurations() -> None:
-    commands = re.findall(r"^    (nyx train .*)$", TEXT.replace("\\\n", ""), re.M)
+    commands = re.findall(r"^    (nyx train my.txt .*)$", TEXT.replace("\\\n", ""), re.M)
     assert len(commands) == 4
     for command in commands:
         words = shlex.split(command)
-        values = {
-            flag: [b for a, b in pairwise(words) if a == flag] for flag in ("--config", "--set")
-        }
+        values = {flag: [b for a, b in pairwise(words) if a == flag] for flag in ("--config", "--set")}
         assert words[:3] == ["nyx", "train", "my.txt"] and len(words) == 3 + 2 * sum(map(len, values.values()))
         config = load_config(values["--config"], values["--set"])
         assert isinstance(config.model, HrmConfig) and config.train.max_steps
