@@ -113,7 +113,7 @@ def _check_export(checkpoint: Checkpoint) -> None:
         values = parse_json(metadata.get("config", ""))
         model = values["model"]
     except (ValueError, RecursionError, KeyError, TypeError):
-        raise impossible(path, "configuration has no model") from None
+        raise CheckpointError(f"{show_path(path)} does not say which model its weights are of; export again") from None
     config = read_config({"model": model, "train": {"max_steps": 1}}, path)
     trained, kept = _shapes(config, _vocabulary(metadata.get("vocabulary", ""), path), path)
     if checkpoint.tensors or checkpoint.complete:
