@@ -198,7 +198,7 @@ class CharacterLanguageTrainer:
         state, counters, train = self.state, self.state.counters, self.course.part.train
         owed = counters.pop("owed", 0)
         over = state.step >= self.course.end
-        if not owed and (over or _due(train.log_every, state.step) or counters.pop("log_owed", 0)):
+        if not owed and (over or _due(train.log_every, state.step) or "log_owed" in counters):
             self._log()
         improved = False
         try:
@@ -268,6 +268,7 @@ class CharacterLanguageTrainer:
         if sums.symbols == 0:  # no row has ended: the next step says it
             self.state.counters["log_owed"] = 1
             return
+        self.state.counters.pop("log_owed", None)
         symbols = self.state.counters.pop("window_chars")
         chars = max(1, symbols - self.state.counters.pop("window_more", 0))
         rate = self._pace.lap() * chars / symbols

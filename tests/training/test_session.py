@@ -201,6 +201,11 @@ def test_what_rows_take_is_logged(nyx: RUN, tmp_path: Path) -> None:
     nyx("train", "text.txt", "--config", "c.yaml", "--device", "cpu", "--run-dir", "run", *options)
     found = [record for record in read_metrics(tmp_path / "run") if "train/loss" in record]
     assert found[0]["step"] == 3 and len(found) < 7, "at first nobody halts, and a log waits for a row that has ended"
+    nyx("train", "text.txt", "--config", "c.yaml", "--device", "cpu", "--run-dir", "later", *options,
+        *sets(["model.halt_max_steps=4", "train.log_every=2", "train.batch_size=1", "train.grad_accum_steps=1",
+               "train.max_steps=13"]))  # fmt: skip
+    later = [record["step"] for record in read_metrics(tmp_path / "later") if "train/loss" in record]
+    assert later == [4, 8, 12], "its one row ends at every fourth step, and nothing is logged between"
     for record in found:
         *fewer, three = record["train/segments_hist"]
         assert fewer == [0, 0] and 0 < three <= 6 and record["train/segments"] == 3
