@@ -20,6 +20,7 @@ AROUND = 1 << 15  # bytes before and behind a fault that are looked at
 SAMPLE_BYTES = 1 << 12  # of words with bytes outside of ASCII
 _ASCII, _OTHER, _SIGN, _BROKEN = -3.0, -12.0, -8.0, -20.0  # natural logarithms of probabilities
 _CASE, _MIXED, _INSIDE = -10.0, -6.0, -4.0
+_RARER = -0.1  # what each candidate is less usual than the one before
 _DOUBTFUL = -9.5  # a mean for each byte outside of ASCII below which no candidate fits
 
 _LATIN = "éäöüèàçßáíóúñêâôîåøæãëïùìòœÉÄÖÜÀÇÁÍÓÚÑØÅÆÈÊÂÔÎŒûõ"
@@ -100,7 +101,7 @@ def guess(data: bytes) -> Candidate | None:
     high = sum(byte > 127 for byte in sample)
     if not high:
         return None
-    scores = [(_likelihood(sample, candidate), -i) for i, candidate in enumerate(CANDIDATES)]
+    scores = [(_likelihood(sample, candidate) + _RARER * i, -i) for i, candidate in enumerate(CANDIDATES)]
     best, place = max(scores)
     ascii_part = _ASCII * sum(byte < 128 for byte in sample)
     return CANDIDATES[-place] if (best - ascii_part) / high > _DOUBTFUL else None

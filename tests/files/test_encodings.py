@@ -75,6 +75,13 @@ def test_a_few_faults_in_good_utf8_are_no_other_encoding(tmp_path: Path) -> None
         assert "guess" not in str(caught.value)
 
 
+def test_one_letter_is_of_the_usual_encoding() -> None:
+    for letter in "éäöüñàç":
+        found = guess(f"a few words and m{letter}re".encode("cp1252"))
+        assert found is not None
+        assert found.codec == "cp1252"
+
+
 def test_noise_is_no_text() -> None:
     noise = random.Random(1).randbytes(5000)
     for data in (noise, zlib.compress(noise)):

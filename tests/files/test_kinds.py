@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,7 @@ def tarred() -> bytes:
 
 
 def database() -> bytes:
-    with sqlite3.connect(":memory:") as base:
+    with closing(sqlite3.connect(":memory:")) as base:
         base.execute("create table t (text)")
         base.execute("insert into t values (?)", (TEXT,))
         return base.serialize()
