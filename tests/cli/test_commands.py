@@ -10,19 +10,18 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from nyx import cli
+from tests.cli.conftest import Program as Run
 
 TRAIN = ["train", "--config", "smoke", "--device", "cpu", "--set", "train.max_steps=8", "--set", "train.warmup_steps=2",
          "--set", "train.sample_every=0", "--set", "train.eval_chars=500"]  # fmt: skip
 TEXT = "the cat sat on the mat. " * 40 + "a dog ran over the ä road. " * 20
 
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="module")
@@ -38,22 +37,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def nyx(
-    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
-) -> Run:
+def nyx(trained: Path, program: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs the command line in a copy of that folder; gives the exit code, stdout and stderr."""
     shutil.copytree(trained, tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["nyx", *arguments])
-        capfdbinary.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capfdbinary.readouterr()
-        return int(ended.value.code or 0), out.decode(), err.decode()
-
-    return run
+    return program
 
 
 def snapshot() -> dict[str, bytes]:
