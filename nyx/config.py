@@ -240,7 +240,7 @@ class TrainConfig(Section):
     max_steps: Positive | None = None
     """Steps in all; with epochs too, whichever ends first."""
     epochs: Positive | None = None
-    """Times that every training character is a target."""
+    """Times that every training character is a target (act: that one is offered to a free row)."""
     batch_size: Positive = 16
     """Windows in a micro-batch (B)."""
     grad_accum_steps: Positive = 1
