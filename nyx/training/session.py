@@ -170,7 +170,7 @@ def _fit_warm_up(loaded: Loaded, corpus: Corpus, monitor: Monitor) -> Config:
         return config
     rows = train.batch_size * train.grad_accum_steps
     steps = train.epochs * corpus.batches(train.seq_len, rows, config.seed).steps_per_epoch
-    why = f"{train.epochs} epochs of this text are {steps} steps"
+    why = f"train.epochs {train.epochs} is {steps} steps of this text"
     if "train.warmup_steps" in loaded.chosen:
         if train.warmup_steps > steps:
             raise ConfigError(f"train.warmup_steps {train.warmup_steps}: {why}")

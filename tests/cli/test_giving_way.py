@@ -111,6 +111,6 @@ def test_a_warm_up_longer_than_the_epochs(program: Program) -> None:
     Path("x.txt").write_text(book(900), encoding="utf-8")
     code, _, err = program("train", "x.txt", *SMOKE, *sets("train.epochs=1"), "--run-dir", "r", "--out", "m.ckpt")
     assert code == 0, err
-    assert "train.warmup_steps is 1 instead of 5, because 1 epochs of this text are 7 steps" in err
+    assert "train.warmup_steps is 1 instead of 5, because train.epochs 1 is 7 steps of this text" in err
     code, _, err = program("train", "x.txt", *SMOKE, *sets("train.epochs=1", "train.warmup_steps=9"), "--run-dir", "s")
-    assert code == 78 and "train.warmup_steps 9: 1 epochs of this text are 7 steps" in err and not Path("s").exists()
+    assert code == 78 and "train.warmup_steps 9: train.epochs 1 is 7 steps of this text" in err and not Path("s").exists()
