@@ -113,7 +113,7 @@ def test_a_signal_is_answered_while_native_code_runs(tmp_path: Path) -> None:
 
 
 def test_a_second_signal_ends_at_once_but_not_within_two_seconds(tmp_path: Path) -> None:
-    slower = [*SLOW, "train.batch_size=400", "train.log_every=1", "checkpoint.every_steps=1"]
+    slower = [*SLOW, "train.batch_size=600", "train.log_every=1", "checkpoint.every_steps=1"]
     command = [*prepare(tmp_path, 12000), *sets([*COMMON[1:], *GPT, *ENDLESS, *slower])]
     with started(command, tmp_path) as process:
         read_until(process, r"^step 1/")
