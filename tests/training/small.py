@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from nyx.config import Config, HrmConfig, ModelConfig, TransformerConfig
 
@@ -25,3 +30,19 @@ def make_text(lines: int = 120, seed: int = 0) -> str:
     rng = np.random.default_rng(seed)
     words = ["tide", "gull", "harbour", "net", "lamp", "oar", "späte"]
     return "".join(f"{w} {w}.\n" for w in rng.choice(words, lines))
+
+
+@contextlib.contextmanager
+def working_in(folder: Path) -> Iterator[None]:
+    """Inside, this folder is the working directory, with two texts and an empty configuration; nothing is synced."""
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "fsync", lambda descriptor: None)
+            Path("text.txt").write_text(make_text(60), encoding="utf-8")
+            Path("little.txt").write_text(make_text(3), encoding="utf-8")
+            Path("c.yaml").write_text("{}")
+            yield
+    finally:
+        os.chdir(before)

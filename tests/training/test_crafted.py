@@ -6,7 +6,6 @@ import contextlib
 import copy
 import io
 import json
-import os
 import shutil
 import sys
 from collections import Counter
@@ -22,7 +21,7 @@ from hypothesis import strategies as st
 from nyx.cli import cli
 from nyx.errors import NyxError
 from nyx.training import checkpoint, container
-from tests.training.small import make_text
+from tests.training.small import working_in
 
 SMALL = [
     "train.max_steps=4", "train.batch_size=2", "train.seq_len=8", "train.log_every=0", "train.eval_every=2",
@@ -66,13 +65,7 @@ def tried(file: Path) -> dict[str, tuple[int, str]]:
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Iterator[container.Contents]:
     """A checkpoint of a small training, in a folder of its own that is the working directory."""
-    folder, before = tmp_path_factory.mktemp("crafted"), os.getcwd()
-    os.chdir(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda descriptor: None)
-        Path("text.txt").write_text(make_text(60), encoding="utf-8")
-        Path("little.txt").write_text(make_text(3), encoding="utf-8")
-        Path("c.yaml").write_text("{}")
+    with working_in(tmp_path_factory.mktemp("crafted")):
         options = [word for value in SMALL for word in ("--set", value)]
         code, message = run(["train", "text.txt", "--config", "c.yaml", "--device", "cpu", *options])
         assert code == 0, message
@@ -80,7 +73,6 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Iterator[container.Content
         shutil.rmtree("runs")
         shutil.rmtree("models")
         yield contents
-    os.chdir(before)
 
 
 def write(file: Path, good: container.Contents, change: dict[str, str], tensors: Any = None) -> None:

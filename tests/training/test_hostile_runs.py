@@ -19,7 +19,7 @@ from nyx.errors import NyxError, StorageError
 from nyx.files import append_line, lock, open_own, read_own
 from nyx.training.published import read_run
 from nyx.training.rundir import read_status
-from tests.training.small import make_text
+from tests.training.small import working_in
 from tests.training.test_crafted import SMALL
 
 NAMES = ("config.yaml", "run.json", "metrics.jsonl", "train.log", "samples.txt", "status.json", ".lock",
@@ -84,18 +84,12 @@ def run(*arguments: str) -> tuple[int, str, float]:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The working directory: a text, and a run of four steps in good/."""
-    folder, before = tmp_path_factory.mktemp("hostile"), os.getcwd()
-    os.chdir(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda descriptor: None)
-        Path("text.txt").write_text(make_text(60), encoding="utf-8")
-        Path("little.txt").write_text(make_text(3), encoding="utf-8")
-        Path("c.yaml").write_text("{}")
+    folder = tmp_path_factory.mktemp("hostile")
+    with working_in(folder):
         options = [word for value in SMALL for word in ("--set", value)]
         code, said, _ = run("train", "text.txt", "--config", "c.yaml", "--device", "cpu", "--run-dir", "good", *options)
         assert code == 0, said
         yield folder
-    os.chdir(before)
 
 
 def hostile(name: str, kind: str) -> Path:
